@@ -1,0 +1,101 @@
+import { isatty } from "node:tty";
+import { readArguments } from "./src/cli.ts";
+import { migrate } from "./src/commands/migrate.ts";
+import { run } from "./src/commands/run.ts";
+import { status } from "./src/commands/status.ts";
+import { verify } from "./src/commands/verify.ts";
+import { wait } from "./src/commands/wait.ts";
+import { describeConfig, readConfig } from "./src/config.ts";
+import { HeadgateError, Stopped } from "./src/errors.ts";
+import { commandHelp, helpText } from "./src/help.ts";
+import { createLog } from "./src/report/log.ts";
+import { print } from "./src/report/print.ts";
+import { redactor } from "./src/report/redact.ts";
+import { writeTermination } from "./src/report/termination.ts";
+import { version } from "./src/version.ts";
+
+/** Time to cancel the running statement, roll back and say goodbye; together under the promised 3 s. */
+const stopPatienceMs = 2500;
+
+// As PID 1 a process without handlers never hears of these signals. The first stops the work, the second the process.
+const stop = new AbortController();
+for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+  process.on(name, () => {
+    const reason = new Stopped(name);
+    if (stop.signal.aborted) process.exit(reason.exitCode);
+    stop.abort(reason);
+    setTimeout(() => process.exit(reason.exitCode), stopPatienceMs);
+  });
+}
+
+const secrets = new Set<string>();
+const redact = redactor(secrets);
+const isTerminal = isatty(2);
+let log = createLog(isTerminal ? "text" : "json", "info", redact);
+let terminationLog: string | undefined;
+
+/** Reads the arguments and does what they ask; becomes the server, or returns the exit code. */
+async function main(): Promise<number> {
+  const command = readArguments(process.argv.slice(2));
+  if (command.verb === "version") return print(`headgate ${version} (${runtimeName()})\n`);
+  if (command.verb === "help") {
+    return print(command.helpOf === undefined ? helpText() : commandHelp(command.helpOf));
+  }
+  terminationLog =
+    command.flags.get("termination-log")?.[0] ?? process.env["HEADGATE_TERMINATION_LOG"];
+  const config = readConfig(command, process.env, secrets);
+  log = createLog(config.logFormat ?? (isTerminal ? "text" : "json"), config.logLevel, redact);
+  log.info(describeConfig(config), "configured");
+  for (const remark of config.remarks) log.warn({ remark }, "ignored");
+
+  const context = { config, log, signal: stop.signal };
+  switch (config.command) {
+    case "run":
+      return run(context, process.env);
+    case "migrate":
+      return migrate(context);
+    case "wait":
+      return wait(context);
+    case "verify":
+      return verify(context);
+    case "status":
+      return status(context);
+  }
+}
+
+/** Reports a failure once, in the log and to Kubernetes. @returns the exit code */
+function fail(thrown: unknown): number {
+  // What fails after the stop signal fails because of it.
+  const error: unknown = stop.signal.aborted ? stop.signal.reason : thrown;
+  if (error instanceof Stopped) {
+    log.warn({ signal: error.signalName, exitCode: error.exitCode }, "stopped");
+    return error.exitCode;
+  }
+  const failure = error instanceof HeadgateError ? error : bug(error);
+  const { code, exitCode, problems, fix } = failure;
+  const list = problems.length === 0 ? {} : { problems };
+  log.error({ code, exitCode, ...failure.details, ...list, fix }, failure.message);
+  const trouble = writeTermination(terminationLog, failure, redact);
+  if (trouble !== undefined) log.warn({ error: trouble }, "could not write the termination log");
+  return exitCode;
+}
+
+function bug(error: unknown): HeadgateError {
+  const details = { stack: error instanceof Error ? error.stack : undefined };
+  return new HeadgateError("bug", `headgate has a bug: ${String(error)}`, {
+    details,
+    cause: error,
+  });
+}
+
+function runtimeName(): string {
+  const bun = process.versions["bun"];
+  return bun === undefined ? `node ${process.versions.node}` : `bun ${bun}`;
+}
+
+process.on("uncaughtException", (error) => process.exit(fail(error)));
+process.on("unhandledRejection", (error) => process.exit(fail(error)));
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => process.exit(fail(error)),
+);

@@ -1,0 +1,32 @@
+import type { Context } from "../gate.ts";
+import { openGate } from "../gate.ts";
+import { readBlockingFlags } from "../handover/blocking.ts";
+import { serverEnvironment } from "../handover/environment.ts";
+import { handOver, refuseWithoutExec } from "../handover/hand-over.ts";
+import { wantedSoftLimit } from "../handover/open-files.ts";
+import { resolveServer } from "../handover/resolve.ts";
+import { readFolder } from "../migrations/folder.ts";
+import { waitForDependencies } from "../readiness/dependencies.ts";
+
+/** `headgate -- SERVER…`: wait, migrate if anything is pending, become the server. */
+export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<never> {
+  const { config, log, signal } = context;
+  const blockingFlags = readBlockingFlags();
+  refuseWithoutExec();
+  const environment = serverEnvironment(config.unsetEnv, env);
+  const server = resolveServer(config.server, environment["PATH"]);
+  const softLimit = wantedSoftLimit(config.nofile);
+  const migrations = await readFolder(config.migrationsDir);
+
+  await waitForDependencies(config.waitFor, config.waitForTimeoutMs, signal, log);
+  await openGate(context, migrations);
+
+  return handOver(
+    {
+      ...{ server, environment, blockingFlags, limitIsWanted: config.nofile !== undefined },
+      ...(softLimit === undefined ? {} : { softLimit }),
+    },
+    log,
+    signal,
+  );
+}

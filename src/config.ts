@@ -1,0 +1,218 @@
+import type { Command } from "./cli.ts";
+import { type DatabaseSource, findDatabase } from "./database-source.ts";
+import { HeadgateError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
+
+type Environment = { readonly [name: string]: string | undefined };
+
+/** Everything a command needs to know, checked. Durations in milliseconds, Infinity = no limit. */
+export type Config = {
+  readonly command: CommandName;
+  readonly server: readonly string[];
+  readonly database: DatabaseSource;
+  /** Reads secret files again; the same source when none is involved. */
+  readonly rereadDatabase: () => DatabaseSource;
+  readonly migrationsDir: string;
+  /** One or two names: table, or schema and table. */
+  readonly historyTable: readonly string[];
+  readonly createDatabase: boolean;
+  readonly waitTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly authGraceMs: number;
+  readonly waitFor: readonly string[];
+  readonly waitForTimeoutMs: number;
+  readonly lockWaitMs: number;
+  readonly statementTimeoutMs: number;
+  readonly failWhenAhead: boolean;
+  readonly unsetEnv: readonly string[];
+  readonly nofile?: number;
+  readonly waitUntilApplied: boolean;
+  readonly json: boolean;
+  readonly exitCode: boolean;
+  readonly logFormat?: "json" | "text";
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+  readonly terminationLog?: string;
+  /** Which flag or variable each value that is not a default came from. */
+  readonly from: Readonly<Record<string, string>>;
+  /** What was ignored, for the log. */
+  readonly remarks: readonly string[];
+};
+
+/**
+ * Flag beats environment beats default. Pure but for the secret files.
+ * @param command what was typed; its own mistakes are reported together with those found here
+ * @param env the environment
+ * @param secrets receives every password found, now and when files are read again
+ * @throws HeadgateError usage (64) that lists every mistake
+ */
+export function readConfig(command: Command, env: Environment, secrets: Set<string>): Config {
+  const verb = command.verb as CommandName;
+  const mistakes = [...command.mistakes];
+  const from: Record<string, string> = {};
+
+  const textsOf = (option: Option): readonly string[] => {
+    const typed = command.flags.get(option.name);
+    if (typed !== undefined) {
+      from[option.name] = `--${option.name}`;
+      return typed;
+    }
+    const variable = variableOf(option.name);
+    const value = env[variable];
+    if (value === undefined || value === "" || !optionsOf(verb).includes(option)) {
+      return option.default === undefined ? [] : [option.default];
+    }
+    from[option.name] = variable;
+    return option.kind === "list" ? value.split(",").map((item) => item.trim()) : [value];
+  };
+  const named = (name: string): Option => options.find((option) => option.name === name) as Option;
+  const nameOf = (option: Option): string => from[option.name] ?? `--${option.name}`;
+
+  const text = (name: string): string | undefined => textsOf(named(name))[0];
+  const list = (name: string): readonly string[] => textsOf(named(name));
+  const duration = (name: string): number => {
+    const [value = "0"] = textsOf(named(name));
+    const ms = parseDuration(value);
+    if (ms === undefined) {
+      mistakes.push(
+        `${nameOf(named(name))}: "${value}" is not a duration; write 500ms, 30s, 10m, 1h, or 0 for no limit`,
+      );
+    }
+    return ms ?? 0;
+  };
+  const isOn = (name: string): boolean => {
+    const value = text(name) ?? "false";
+    if (/^(true|1|yes|on)$/i.test(value)) return true;
+    if (!/^(false|0|no|off)$/i.test(value)) {
+      mistakes.push(`${nameOf(named(name))}: "${value}" is neither true nor false`);
+    }
+    return false;
+  };
+  const choice = (name: string): string | undefined => {
+    const value = text(name);
+    const choices = named(name).choices ?? [];
+    if (value === undefined || choices.includes(value)) return value;
+    mistakes.push(`${nameOf(named(name))}: "${value}" is not one of ${choices.join(", ")}`);
+    return choices[0];
+  };
+
+  const flagUrl = command.flags.get("database-url")?.[0];
+  const find = (): DatabaseSource => {
+    const source = findDatabase(env, flagUrl);
+    const { password, user, database: name, endpoints } = source.settings;
+    // A password that is also a name on every line (postgres/postgres) is no secret, and hiding it hides the line.
+    const isName = [user, name, ...endpoints.map(({ host }) => host)].includes(password ?? "");
+    if (password !== undefined && !isName) secrets.add(password);
+    return source;
+  };
+  const database = find();
+  mistakes.push(...database.mistakes);
+
+  const historyTable = parseTableName(text("history-table") ?? "");
+  if (historyTable === undefined) {
+    mistakes.push(
+      `${nameOf(named("history-table"))}: "${text("history-table")}" is not a table name; write table or schema.table`,
+    );
+  }
+  const waitFor = list("wait-for");
+  for (const target of waitFor) {
+    if (!/^(tcp:.*\d+$|https?:\/\/.|file:.|socket:.)/.test(target)) {
+      mistakes.push(
+        `${nameOf(named("wait-for"))}: "${target}" is not tcp:host:port, http(s)://…, file:PATH or socket:PATH`,
+      );
+    }
+  }
+  const nofile = text("nofile");
+  if (nofile !== undefined && !/^[1-9]\d*$/.test(nofile)) {
+    mistakes.push(`${nameOf(named("nofile"))}: "${nofile}" is not a positive whole number`);
+  }
+  const logFormat = choice("log-format") as "json" | "text" | undefined;
+  const terminationLog = text("termination-log");
+  const connectTimeout = duration("connect-timeout");
+
+  const config: Config = Object.freeze({
+    command: verb,
+    server: command.server,
+    database,
+    rereadDatabase: () => (database.rereads ? find() : database),
+    migrationsDir: text("migrations") ?? "migrations",
+    historyTable: historyTable ?? [],
+    createDatabase: isOn("create-database"),
+    waitTimeoutMs: duration("wait-timeout"),
+    // libpq's connect_timeout counts unless headgate's own option says otherwise.
+    connectTimeoutMs:
+      from["connect-timeout"] === undefined
+        ? (database.settings.connectTimeoutMs ?? connectTimeout)
+        : connectTimeout,
+    authGraceMs: duration("auth-grace"),
+    waitFor,
+    waitForTimeoutMs: duration("wait-for-timeout"),
+    lockWaitMs: duration("lock-wait"),
+    statementTimeoutMs: duration("statement-timeout"),
+    failWhenAhead: choice("on-ahead") === "fail",
+    unsetEnv: list("unset-env"),
+    ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
+    waitUntilApplied: isOn("wait"),
+    json: isOn("json"),
+    exitCode: isOn("exit-code"),
+    ...(logFormat === undefined ? {} : { logFormat }),
+    logLevel: choice("log-level") as Config["logLevel"],
+    ...(terminationLog === undefined ? {} : { terminationLog }),
+    from,
+    remarks: [...database.remarks, ...unknownVariables(env)],
+  });
+
+  if (mistakes.length > 0) {
+    throw new HeadgateError("usage", "the configuration has mistakes; nothing was started", {
+      problems: mistakes,
+      fix: `correct them; \`headgate ${verb} --help\` lists the options`,
+    });
+  }
+  return config;
+}
+
+/** Where every value came from, without secrets: the log's first line. */
+export function describeConfig(config: Config): object {
+  const { endpoints, database, user, sslMode } = config.database.settings;
+  return {
+    host: endpoints.map(({ host, port }) => `${host}:${port}`).join(","),
+    database,
+    user,
+    sslmode: sslMode,
+    databaseFrom: config.database.from,
+    migrations: config.migrationsDir,
+    historyTable: config.historyTable.join("."),
+    ...(Object.keys(config.from).length === 0 ? {} : { optionsFrom: config.from }),
+  };
+}
+
+/** `500ms`, `30s`, `10m`, `1h` in milliseconds; `0` is no limit (Infinity); undefined when it is none of these. */
+export function parseDuration(text: string): number | undefined {
+  if (text === "0") return Number.POSITIVE_INFINITY;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  if (amount === undefined || unit === undefined) return undefined;
+  const ms =
+    Number(amount) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit as "ms" | "s" | "m" | "h"];
+  return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+}
+
+/** `table`, `schema.table`, either part in double quotes; folded to lower case as Postgres does without quotes. */
+function parseTableName(text: string): readonly string[] | undefined {
+  const part = `(?:"(?:[^"]|"")+"|[\\p{L}_][\\p{L}\\p{N}_$]*)`;
+  if (!new RegExp(`^${part}(?:\\.${part})?$`, "u").test(text)) return undefined;
+  return (text.match(new RegExp(part, "gu")) ?? []).map((name) =>
+    name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase(),
+  );
+}
+
+/** HEADGATE_* variables that no option reads: most likely a misspelling, but Kubernetes also makes some for Services. */
+function unknownVariables(env: Environment): string[] {
+  const known = [...options.map((option) => variableOf(option.name)), "HEADGATE_DATABASE_URL_FILE"];
+  return Object.keys(env)
+    .filter((name) => name.startsWith("HEADGATE_") && !known.includes(name))
+    .filter((name) => !/^HEADGATE_(\w+_)?(SERVICE_(HOST|PORT)|PORT(_|$))/.test(name))
+    .map((name) => {
+      const guess = nearest(name, known);
+      return `${name} is not a variable of headgate; ignored${guess === undefined ? "" : ` (did you mean ${guess}?)`}`;
+    });
+}

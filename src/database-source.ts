@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import { type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
+import { type DatabaseSettings, readSettings } from "./postgres/settings.ts";
+
+type Environment = { readonly [name: string]: string | undefined };
+
+/** The five variables that deployment guides use for libpq's keywords. */
+const databaseVariables = {
+  DATABASE_HOST: "host",
+  DATABASE_PORT: "port",
+  DATABASE_NAME: "dbname",
+  DATABASE_USER: "user",
+  DATABASE_PASSWORD: "password",
+} as const;
+
+/** libpq's own variables (https://www.postgresql.org/docs/current/libpq-envars.html). */
+const libpqVariables = {
+  PGHOST: "host",
+  PGPORT: "port",
+  PGDATABASE: "dbname",
+  PGUSER: "user",
+  PGPASSWORD: "password",
+  PGSSLMODE: "sslmode",
+  PGSSLROOTCERT: "sslrootcert",
+  PGSSLCERT: "sslcert",
+  PGSSLKEY: "sslkey",
+  PGSSLNEGOTIATION: "sslnegotiation",
+  PGCHANNELBINDING: "channel_binding",
+  PGCONNECT_TIMEOUT: "connect_timeout",
+  PGOPTIONS: "options",
+  PGTARGETSESSIONATTRS: "target_session_attrs",
+  PGSERVICE: "service",
+  PGPASSFILE: "passfile",
+  PGHOSTADDR: "hostaddr",
+  PGREQUIREAUTH: "require_auth",
+  PGSSLCRL: "sslcrl",
+} as const;
+
+export type DatabaseSource = {
+  readonly settings: DatabaseSettings;
+  /** Which flag or variable each part came from, for the log; never a value. */
+  readonly from: Readonly<Record<string, string>>;
+  /** Whether a file is involved, so that it is worth reading again at each attempt. */
+  readonly rereads: boolean;
+  readonly mistakes: readonly string[];
+  readonly remarks: readonly string[];
+};
+
+/**
+ * Finds the database: `--database-url`, else HEADGATE_DATABASE_URL, else DATABASE_URL, else DATABASE_HOST and its
+ * kin. PG* fill in what is still missing, as in libpq. Each variable may instead be named `…_FILE` and hold a path.
+ * Reads the files anew at each call, because secrets are rotated and may arrive late.
+ * @param env the environment
+ * @param flag the value of --database-url
+ */
+export function findDatabase(env: Environment, flag: string | undefined): DatabaseSource {
+  const mistakes: string[] = [];
+  const from: Record<string, string> = {};
+  let rereads = false;
+
+  const read = (name: string): { value: string; name: string } | undefined => {
+    const direct = env[name];
+    const path = env[`${name}_FILE`];
+    if (path === undefined || path === "") {
+      return direct === undefined || direct === "" ? undefined : { value: direct, name };
+    }
+    if (direct !== undefined && direct !== "") {
+      mistakes.push(`both ${name} and ${name}_FILE are set; keep one`);
+      return undefined;
+    }
+    rereads = true;
+    try {
+      // As `$(<file)` does: a secret file's last line end is not part of the secret.
+      const value = readFileSync(path, "utf8").replace(/[\r\n]+$/, "");
+      if (value === "") mistakes.push(`${name}_FILE: ${path} is empty`);
+      return value === "" ? undefined : { value, name: `${name}_FILE` };
+    } catch (error) {
+      mistakes.push(`${name}_FILE: cannot read ${path} (${errnoCode(error)})`);
+      return undefined;
+    }
+  };
+
+  const keywords: Keywords = {};
+  const take = (keyword: string, value: string, name: string): void => {
+    if (keywords[keyword] !== undefined) return;
+    keywords[keyword] = value;
+    from[keyword] = name;
+  };
+
+  const url =
+    flag === undefined
+      ? (read("HEADGATE_DATABASE_URL") ?? read("DATABASE_URL"))
+      : { value: flag, name: "--database-url" };
+  if (url !== undefined) {
+    const parsed = parseConnectionUrl(url.value, url.name);
+    mistakes.push(...parsed.mistakes);
+    for (const [keyword, value] of Object.entries(parsed.keywords)) take(keyword, value, url.name);
+  }
+  const others = url === undefined ? { ...databaseVariables, ...libpqVariables } : libpqVariables;
+  for (const [name, keyword] of Object.entries(others)) {
+    const found = read(name);
+    if (found !== undefined) take(keyword, found.value, found.name);
+  }
+
+  // A URL that could not be read leaves nothing to check; "no host" on top of it would mislead.
+  const parsed = readSettings(keywords);
+  if (mistakes.length === 0) mistakes.push(...parsed.mistakes);
+  return { settings: parsed.settings, from, rereads, mistakes, remarks: parsed.remarks };
+}
+
+function errnoCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}

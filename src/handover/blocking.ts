@@ -1,0 +1,33 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** O_NONBLOCK on Linux (asm-generic/fcntl.h). */
+const O_NONBLOCK = 0o4000;
+const standard = [0, 1, 2] as const;
+
+/** Which of stdin, stdout, stderr are non-blocking. The flag belongs to the pipe and so outlives exec. */
+export function readBlockingFlags(): readonly (boolean | undefined)[] {
+  return standard.map((descriptor) => {
+    try {
+      const [, flags] =
+        /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8")) ?? [];
+      return (parseInt(flags ?? "0", 8) & O_NONBLOCK) !== 0;
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+/**
+ * Makes those blocking again that have become non-blocking since the start. Neither runtime has fcntl; but both
+ * prepare a child's inherited descriptors by clearing the flag, even when the child cannot be started.
+ * @param before as `readBlockingFlags` gave it at the start
+ */
+export function restoreBlockingFlags(before: readonly (boolean | undefined)[]): void {
+  const now = readBlockingFlags();
+  const changed = standard.map(
+    (descriptor) => now[descriptor] === true && before[descriptor] === false,
+  );
+  if (!changed.includes(true)) return;
+  spawnSync("/nonexistent", [], { stdio: changed.map((mine) => (mine ? "inherit" : "ignore")) });
+}

@@ -1,0 +1,74 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { HeadgateError } from "../errors.ts";
+
+/** RLIMIT_NOFILE (linux/resource.h). */
+const RLIMIT_NOFILE = 7;
+
+type Limits = { readonly soft: number; readonly hard: number };
+
+/**
+ * The soft limit the server should have. Node and Bun raise their own to the hard limit before any script runs
+ * (https://github.com/libuv/libuv/pull/3181) and exec passes that on: a server that sizes tables by it, or uses
+ * select(), would be surprised. What it was before is known only from the parent process, if there is one to see.
+ * @param wanted --nofile
+ * @throws HeadgateError usage (64) when --nofile is above the hard limit
+ */
+export function wantedSoftLimit(wanted: number | undefined): number | undefined {
+  const own = readLimits("self");
+  if (own === undefined) return undefined;
+  if (wanted !== undefined && wanted > own.hard) {
+    throw new HeadgateError("usage", `--nofile ${wanted} is above the hard limit of ${own.hard}`, {
+      fix: "lower it, or raise the container's limit (docker run --ulimit nofile=SOFT:HARD)",
+    });
+  }
+  if (wanted !== undefined) return wanted === own.soft ? undefined : wanted;
+  const parent = process.ppid > 0 ? readLimits(String(process.ppid)) : undefined;
+  return parent?.hard === own.hard && parent.soft < own.soft ? parent.soft : undefined;
+}
+
+function readLimits(pid: string): Limits | undefined {
+  try {
+    const line = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m;
+    const [, soft, hard] = line.exec(readFileSync(`/proc/${pid}/limits`, "utf8")) ?? [];
+    const parse = (text: string | undefined): number =>
+      text === "unlimited" ? Infinity : Number(text);
+    return soft === undefined ? undefined : { soft: parse(soft), hard: parse(hard) };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Sets this process's soft limit, which the server inherits: by a system call under Bun, by util-linux's prlimit
+ * under Node, which has no such call. A shell's ulimit would do too, but shells add PWD to the environment.
+ * @returns whether it worked
+ */
+export function setSoftLimit(soft: number): boolean {
+  const hard = readLimits("self")?.hard ?? soft;
+  if (process.versions["bun"] !== undefined) return setByCall(soft, hard);
+  const { status } = spawnSync(
+    "prlimit",
+    ["--pid", String(process.pid), `--nofile=${soft}:${hard}`],
+    {
+      stdio: "ignore",
+    },
+  );
+  return status === 0;
+}
+
+function setByCall(soft: number, hard: number): boolean {
+  try {
+    const { dlopen } = require("bun:ffi") as typeof import("bun:ffi");
+    // musl's loader answers to this name too.
+    const libc = dlopen("libc.so.6", { setrlimit: { args: ["i32", "ptr"], returns: "i32" } });
+    return (
+      libc.symbols.setrlimit(RLIMIT_NOFILE, new BigUint64Array([toRlim(soft), toRlim(hard)])) === 0
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** RLIM_INFINITY is all ones. */
+const toRlim = (value: number): bigint => (Number.isFinite(value) ? BigInt(value) : 2n ** 64n - 1n);

@@ -1,0 +1,89 @@
+import {
+  type CommandName,
+  commandNames,
+  type Option,
+  options,
+  optionsOf,
+  variableOf,
+} from "./options.ts";
+
+const summaries: { readonly [name in CommandName]: string } = {
+  run: "wait, migrate if anything is pending, then become SERVER (exec)",
+  migrate: "wait, migrate if anything is pending, exit (Job, compose service, release phase)",
+  wait: "wait for Postgres and other dependencies, exit",
+  verify: "exit 0 if every migration of this image is applied; --wait blocks until it is",
+  status: "show what is applied, pending, changed, missing or ahead",
+};
+
+const examples: { readonly [name in CommandName]: readonly string[] } = {
+  run: [
+    "headgate -- node server.js",
+    "headgate --unset-env HEADGATE_DATABASE_URL -- uvicorn app:app",
+  ],
+  migrate: [
+    "headgate migrate",
+    "headgate migrate --lock-wait 30m --history-table billing.migrations",
+  ],
+  wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
+  verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
+  status: ["headgate status", "headgate status --json --exit-code"],
+};
+
+/** `headgate --help`: one screen. */
+export function helpText(): string {
+  return `headgate waits until Postgres is really ready, lets exactly one replica migrate it,
+and then becomes your server.
+
+usage:
+${commandNames.map((name) => `  ${usageOf(name).padEnd(28)} ${summaries[name]}`).join("\n")}
+
+options:
+${options.map(optionLine).join("\n")}
+
+Every option is also a variable: --lock-wait is HEADGATE_LOCK_WAIT. A flag beats the variable.
+Durations: 500ms, 30s, 10m, 1h, 0 = no limit. \`headgate COMMAND --help\` has examples.
+`;
+}
+
+/** `headgate COMMAND --help`. */
+export function commandHelp(name: CommandName): string {
+  return `usage: ${usageOf(name)} [options]
+
+${summaries[name]}
+
+options:
+${optionsOf(name)
+  .map(
+    (option) =>
+      `${optionLine(option)}\n${"".padEnd(26)} ${variableOf(option.name)}${defaultOf(option)}`,
+  )
+  .join("\n")}
+
+examples:
+${examples[name].map((line) => `  ${line}`).join("\n")}
+`;
+}
+
+/** The README's table of options. */
+export function optionsTable(): string {
+  const rows = options.map((option) => {
+    const fallback =
+      option.default ?? option.defaultNote ?? (option.kind === "switch" ? "off" : "none");
+    return `| ${flagOf(option).replaceAll("|", "\\|")} | \`${variableOf(option.name)}\` | ${fallback} | ${option.help} |`;
+  });
+  return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join(
+    "\n",
+  );
+}
+
+const usageOf = (name: CommandName): string =>
+  name === "run" ? "headgate -- SERVER…" : `headgate ${name}`;
+const flagOf = ({ name, value }: Option): string =>
+  `\`--${name}${value === undefined ? "" : ` ${value}`}\``;
+const optionLine = ({ name, value, help }: Option): string =>
+  `  ${`--${name}${value === undefined ? "" : ` ${value}`}`.padEnd(24)} ${help}`;
+
+function defaultOf(option: Option): string {
+  const fallback = option.default ?? option.defaultNote;
+  return fallback === undefined ? "" : `, default ${fallback}`;
+}

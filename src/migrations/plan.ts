@@ -1,0 +1,97 @@
+import { HeadgateError } from "../errors.ts";
+import { isSameText } from "./checksum.ts";
+import type { Migration } from "./folder.ts";
+import { type AppliedRow, builtIn, type History } from "./history.ts";
+
+/** How the files of this image and the history of the database relate. */
+export type Plan = {
+  readonly applied: readonly Migration[];
+  /** In the order in which they will be applied. */
+  readonly pending: readonly Migration[];
+  /** Applied, and edited or renamed since. */
+  readonly changed: readonly { readonly migration: Migration; readonly row: AppliedRow }[];
+  /** In the history below the newest file, but not on disk. */
+  readonly missing: readonly AppliedRow[];
+  /** Pending although a later one is applied. */
+  readonly outOfOrder: readonly Migration[];
+  /** In the history beyond the newest file: this image is older than the database. */
+  readonly ahead: readonly AppliedRow[];
+};
+
+/** Compares by number, never by position: a row deleted by hand then accuses only itself. Pure. */
+export function planMigrations(migrations: readonly Migration[], history: History): Plan {
+  const rows = new Map(history.rows.map((row) => [row.id, row]));
+  const files = new Set(migrations.map(({ id }) => id));
+  const newestFile = migrations.at(-1)?.id ?? 0;
+  const newestApplied = Math.max(0, ...migrations.map(({ id }) => (rows.has(id) ? id : 0)));
+
+  const found = migrations.filter(({ id }) => rows.has(id));
+  const changed = found.flatMap((migration) => {
+    const row = rows.get(migration.id) as AppliedRow;
+    return isSameText(row.hash, migration.fileName, migration.text) ? [] : [{ migration, row }];
+  });
+  const pending = migrations.filter(({ id }) => !rows.has(id));
+  const unknown = history.rows.filter(({ id }) => !files.has(id) && id !== builtIn.id);
+  return {
+    applied: found.filter((migration) => !changed.some((entry) => entry.migration === migration)),
+    pending,
+    changed,
+    missing: unknown.filter(({ id }) => id < newestFile),
+    outOfOrder: pending.filter(({ id }) => id < newestApplied),
+    ahead: unknown.filter(({ id }) => id > newestFile),
+  };
+}
+
+/** Every reason not to apply this plan, each a whole sentence. */
+export function planProblems(plan: Plan, failWhenAhead: boolean): string[] {
+  return [
+    ...plan.changed.map(({ migration, row }) => {
+      const was =
+        row.name === migration.name
+          ? "edited"
+          : `renamed or replaced (the history has ${row.id} ${row.name})`;
+      return `${migration.path}: changed: ${was} after it was applied on ${row.executedAt ?? "an unknown date"}`;
+    }),
+    ...plan.missing.map(
+      (row) => `${row.id} ${row.name}: missing: applied to the database, but not in the folder`,
+    ),
+    ...plan.outOfOrder.map(
+      ({ path }) => `${path}: out of order: not applied, but a later migration is`,
+    ),
+    ...plan.pending.flatMap(({ path, defect }) =>
+      defect === undefined ? [] : [`${path}: ${defect}`],
+    ),
+    ...(failWhenAhead && plan.ahead.length > 0
+      ? [`the database is ahead of this image (--on-ahead=fail): it has ${listNames(plan.ahead)}`]
+      : []),
+  ];
+}
+
+/** @throws HeadgateError history_mismatch (65) listing every reason not to go on */
+export function refuseUnlessSound(plan: Plan, failWhenAhead: boolean): void {
+  const problems = planProblems(plan, failWhenAhead);
+  if (problems.length === 0) return;
+  throw new HeadgateError(
+    "history_mismatch",
+    "the history and the files disagree; nothing was changed",
+    {
+      problems,
+      ...(plan.changed.length + plan.missing.length + plan.outOfOrder.length > 0
+        ? {}
+        : {
+            fix:
+              failWhenAhead && plan.ahead.length > 0
+                ? "deploy an image at least as new as the database"
+                : "correct the files",
+          }),
+    },
+  );
+}
+
+/** `4 add-index, 5 drop-old`, shortened when there are many. */
+export function listNames(rows: readonly { id: number; name: string }[]): string {
+  const shown = rows.slice(0, 5).map(({ id, name }) => `${id} ${name}`);
+  return (
+    shown.join(", ") + (rows.length > shown.length ? ` and ${rows.length - shown.length} more` : "")
+  );
+}

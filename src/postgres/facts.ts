@@ -1,0 +1,69 @@
+import type { Session } from "./session.ts";
+
+/** What one query after login tells about the session and its server. */
+export type SessionFacts = {
+  /** The backend that answered; differs from the handshake's behind a pooler. */
+  readonly pid: number;
+  readonly isStandby: boolean;
+  readonly isReadOnly: boolean;
+  /** As in `server_version_num`: 180004. */
+  readonly serverVersion: number;
+  /** Where an unqualified CREATE goes; null when no schema of the search path exists. */
+  readonly currentSchema: string | null;
+};
+
+/** The columns of `SessionFacts`, to put into any query's select list. */
+export const factColumns = `pg_backend_pid() as pid, pg_is_in_recovery() as standby,
+  current_setting('transaction_read_only') = 'on' as read_only,
+  current_setting('server_version_num')::int as version, current_schema() as schema`;
+
+/** Reads the columns of `factColumns` from a row. */
+export function readFacts(row: Record<string, unknown>): SessionFacts {
+  return {
+    pid: Number(row["pid"]),
+    isStandby: row["standby"] === true,
+    isReadOnly: row["read_only"] === true,
+    serverVersion: Number(row["version"]),
+    currentSchema: row["schema"] === null ? null : String(row["schema"]),
+  };
+}
+
+/** The server answers, but takes no writes. */
+export class NotWritable extends Error {
+  readonly isStandby: boolean;
+  constructor(isStandby: boolean) {
+    super(
+      isStandby
+        ? "the server is a read-only standby"
+        : "the server is read-only (default_transaction_read_only)",
+    );
+    this.isStandby = isStandby;
+  }
+}
+
+/** @throws NotWritable unless the session is on a primary that accepts writes */
+export function mustBeWritable(facts: SessionFacts): void {
+  if (facts.isStandby || facts.isReadOnly) throw new NotWritable(facts.isStandby);
+}
+
+/** Asks for the facts alone. */
+export async function askFacts(session: Session, signal: AbortSignal): Promise<SessionFacts> {
+  const [result] = await session.query(`select ${factColumns}`, signal);
+  return readFacts(result?.rows[0] ?? {});
+}
+
+/** A literal that means the same whatever `standard_conforming_strings` says. */
+export function quoteLiteral(text: string): string {
+  const escaped = text.replaceAll("'", "''");
+  return text.includes("\\") ? ` E'${escaped.replaceAll("\\", "\\\\")}'` : `'${escaped}'`;
+}
+
+/** An identifier in double quotes. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Schema-qualified when a schema is given. */
+export function quoteTable(names: readonly string[]): string {
+  return names.map(quoteName).join(".");
+}

@@ -1,0 +1,179 @@
+import type { Socket } from "node:net";
+import type { QueryResult } from "pg";
+import Client from "pg/lib/client.js";
+import { withTimeout, within } from "../deadline.ts";
+import { dial } from "./dial.ts";
+import type { DatabaseSettings, Endpoint } from "./settings.ts";
+
+/** A NOTICE or WARNING of the server. */
+export type Notice = { readonly severity: string; readonly message: string };
+
+/** A logged-in connection. Holds the only `pg` client of headgate. */
+export type Session = {
+  readonly endpoint: Endpoint;
+  readonly encrypted: boolean;
+  /** The backend's process id as the handshake told it; a pooler tells another. */
+  readonly handshakePid: number;
+  /**
+   * Sends text as ONE simple query, which may hold several statements.
+   * When the signal fires, the statement is cancelled on the server and the signal's reason is thrown after the
+   * server has confirmed, or after `cancelPatienceMs`.
+   * @returns the result of each statement
+   * @throws pg's DatabaseError, or the network's error
+   */
+  query(sql: string, signal: AbortSignal): Promise<QueryResult<Record<string, unknown>>[]>;
+  /** How many statements of the latest query the server completed; tells which one failed. */
+  readonly completed: () => number;
+  onNotice(listen: (notice: Notice) => void): void;
+  /** Says goodbye and closes. Never throws; bounded in time. */
+  end(): Promise<void>;
+};
+
+/** What pg's types leave out. */
+type Wire = { stream: Socket; on(event: string, listen: (message: never) => void): void };
+type Internals = { connection: Wire; processID: number; secretKey: number };
+
+/** Long enough for a cancel request to cross a continent and roll back; short enough for "exit in under 3 s". */
+const cancelPatienceMs = 1500;
+
+/**
+ * Logs in on one address.
+ * @param socket open and encrypted, as `dial` gives it
+ * @param signal ends the attempt
+ * @throws pg's DatabaseError (has an SQLSTATE in `code`), or the network's error
+ */
+export async function logIn(
+  settings: DatabaseSettings,
+  endpoint: Endpoint,
+  address: string,
+  socket: Socket,
+  applicationName: string,
+  signal: AbortSignal,
+): Promise<Session> {
+  const encrypted = "encrypted" in socket;
+  // The socket is connected already: pg's own connect() only has to be told so.
+  socket.connect = () => {
+    queueMicrotask(() => socket.emit("connect"));
+    return socket;
+  };
+  const bindsChannel = encrypted && settings.channelBinding !== "disable";
+  const client = new Client({
+    host: endpoint.host,
+    port: endpoint.port,
+    user: settings.user,
+    database: settings.database,
+    // A function, because with no password at all pg would go looking for ~/.pgpass.
+    password: () => settings.password ?? missingPassword(),
+    application_name: applicationName,
+    ssl: false,
+    stream: () => socket,
+    enableChannelBinding: bindsChannel,
+    ...(settings.startupOptions === undefined ? {} : { options: settings.startupOptions }),
+  });
+  const { connection } = client as unknown as Internals;
+  const internals = client as unknown as Internals;
+
+  let lost: Error | undefined;
+  client.on("error", (error: Error) => (lost ??= error));
+  let boundChannel = false;
+  connection.on("authenticationSASL", (message: { mechanisms: string[] }) => {
+    boundChannel = bindsChannel && message.mechanisms.includes("SCRAM-SHA-256-PLUS");
+  });
+  let completed = 0;
+  connection.on("commandComplete", () => completed++);
+
+  try {
+    await within(signal, client.connect());
+    if (settings.channelBinding === "require" && !boundChannel) {
+      throw new Error("channel_binding=require, but the server did not offer it");
+    }
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+
+  const cancel = async (): Promise<void> => {
+    const patience = withTimeout(new AbortController().signal, cancelPatienceMs, timedOut);
+    try {
+      const mode = encrypted ? "tls" : "plain";
+      const line = await dial(settings, endpoint, address, mode, patience.signal);
+      line.end(cancelRequest(internals.processID, internals.secretKey));
+    } catch {
+      // The server is out of reach. Closing our side is all that is left; it ends the session there too.
+    } finally {
+      patience.clear();
+    }
+  };
+
+  return {
+    endpoint,
+    encrypted,
+    handshakePid: internals.processID,
+    completed: () => completed,
+    onNotice: (listen) => {
+      client.on("notice", (notice) =>
+        listen({ severity: notice.severity ?? "", message: notice.message ?? "" }),
+      );
+    },
+    query: async (sql, abort) => {
+      abort.throwIfAborted();
+      if (lost !== undefined) throw lost;
+      completed = 0;
+      const running = client.query(sql);
+      const stop = (): void => void cancel();
+      abort.addEventListener("abort", stop, { once: true });
+      try {
+        const result: unknown = await patiently(running, abort);
+        return (Array.isArray(result) ? result : [result]) as QueryResult<
+          Record<string, unknown>
+        >[];
+      } catch (error) {
+        if (abort.aborted) throw abort.reason;
+        throw error;
+      } finally {
+        abort.removeEventListener("abort", stop);
+      }
+    },
+    end: async () => {
+      if (lost === undefined) {
+        await Promise.race([client.end().catch(() => undefined), pause(cancelPatienceMs)]);
+      }
+      socket.destroy();
+    },
+  };
+}
+
+/** The query's own outcome; but once the signal has fired, only for so long. */
+async function patiently<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const outOfPatience = new Promise<never>((_, reject) => {
+    signal.addEventListener(
+      "abort",
+      () => (timer = setTimeout(() => reject(signal.reason as Error), cancelPatienceMs)),
+      { once: true },
+    );
+  });
+  try {
+    return await Promise.race([running, outOfPatience]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** CancelRequest: length 16, the code 1234.5678, process id, secret key (PostgreSQL, "Message Formats"). */
+function cancelRequest(pid: number, key: number): Buffer {
+  const message = Buffer.alloc(16);
+  [16, 80877102, pid, key].forEach((word, index) => message.writeInt32BE(word | 0, index * 4));
+  return message;
+}
+
+const missingPassword = (): never => {
+  throw new MissingPassword("the server asks for a password and none is configured");
+};
+
+/** The configuration holds no password and the server wants one. */
+export class MissingPassword extends Error {}
+
+const timedOut = (): Error => new Error("timed out");
+const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, ms).unref());

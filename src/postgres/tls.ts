@@ -1,0 +1,94 @@
+import { existsSync, readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
+import { HeadgateError } from "../errors.ts";
+import type { DatabaseSettings } from "./settings.ts";
+
+/**
+ * What libpq's `sslmode` and certificate files mean for a TLS connection
+ * (https://www.postgresql.org/docs/current/libpq-ssl.html, table 32.1): `require` checks nothing unless a root
+ * certificate is there, `verify-ca` the chain, `verify-full` also the name.
+ * @param settings with an sslMode other than `disable`
+ * @param host the name to check the certificate against
+ * @throws HeadgateError usage (64) when a certificate file that is asked for cannot be read
+ */
+export function tlsOptions(settings: DatabaseSettings, host: string): ConnectionOptions {
+  const { sslMode } = settings;
+  const folder = join(homedir(), ".postgresql");
+  const optional = (file: string): string | undefined =>
+    existsSync(join(folder, file)) ? join(folder, file) : undefined;
+
+  const rootCert = settings.sslRootCert ?? optional("root.crt");
+  const cert = settings.sslCert ?? optional("postgresql.crt");
+  const key = settings.sslKey ?? optional("postgresql.key");
+  const mustVerify = sslMode === "verify-ca" || sslMode === "verify-full";
+  if (mustVerify && rootCert === undefined) {
+    throw new HeadgateError(
+      "usage",
+      `sslmode=${sslMode} needs a root certificate and there is none`,
+      {
+        fix: "set PGSSLROOTCERT (or sslrootcert in the URL) to a file of CA certificates, or to `system` with verify-full",
+      },
+    );
+  }
+  const verifies = mustVerify || (sslMode === "require" && rootCert !== undefined);
+  return {
+    // A server name that is an address must not be sent (RFC 6066, section 3), but is still what is checked.
+    host,
+    ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
+    rejectUnauthorized: verifies,
+    ...(verifies && rootCert !== "system" && rootCert !== undefined
+      ? { ca: readPem("sslrootcert", rootCert) }
+      : {}),
+    ...(cert === undefined ? {} : { cert: readPem("sslcert", cert) }),
+    ...(key === undefined ? {} : { key: readPem("sslkey", key) }),
+    ...(sslMode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+    ...(settings.directTls ? { ALPNProtocols: ["postgresql"] } : {}),
+  };
+}
+
+function readPem(parameter: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new HeadgateError("usage", `${parameter}: cannot read ${path}`, {
+      fix: "mount the file, or correct the path",
+      cause: error,
+    });
+  }
+}
+
+/** A TLS handshake that failed for what the certificates say, not for the network: waiting will not help. */
+export class TlsRefused extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = "TlsRefused";
+  }
+}
+
+/** Network failures in the middle of a handshake, which may pass. */
+const transient = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED"]);
+
+/**
+ * Speaks TLS on a connected socket.
+ * @throws TlsRefused when certificates or protocol do not fit; the socket's own error when the network failed
+ */
+export function upgradeToTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const secure = connectTls({ ...options, socket });
+    const closed = (): void =>
+      reject(new Error("the connection was closed during the TLS handshake"));
+    secure.once("secureConnect", () => {
+      secure.removeAllListeners("error");
+      secure.removeListener("close", closed);
+      resolve(secure);
+    });
+    secure.once("close", closed);
+    secure.once("error", (error: NodeJS.ErrnoException) => {
+      secure.destroy();
+      reject(transient.has(error.code ?? "") ? error : new TlsRefused(error.message, error));
+    });
+  });
+}
