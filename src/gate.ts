@@ -1,24 +1,19 @@
 import { hostname } from "node:os";
+import type { Config } from "./config.ts";
 import { sleep } from "./deadline.ts";
 import { HeadgateError } from "./errors.ts";
-import type { Config } from "./config.ts";
 import { lockKeys } from "./lock/key.ts";
 import { describeHolder, findHolder, type Holder, lockIsHeld, tryLock } from "./lock/lock.ts";
-import { applyMigration, createHistory } from "./migrations/apply.ts";
+import { type Context, lookWhenReady } from "./look.ts";
+import type { Target } from "./migrations/apply.ts";
+import { applyPending } from "./migrations/apply-pending.ts";
 import type { Migration } from "./migrations/folder.ts";
 import { type Look, lookAtHistory } from "./migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "./migrations/plan.ts";
-import { findUnsendable } from "./migrations/transaction-control.ts";
 import { nameApplication } from "./postgres/application-name.ts";
-import { mustBeWritable } from "./postgres/facts.ts";
-import type { Session } from "./postgres/session.ts";
+import { ConnectionLost, type Session } from "./postgres/session.ts";
 import { migrationSettings, setForSession } from "./postgres/session-settings.ts";
-import { createDatabase } from "./readiness/create-database.ts";
-import { waitUntilReady } from "./readiness/wait-until-ready.ts";
 import type { Log } from "./report/log.ts";
-
-/** What every command works with. */
-export type Context = { readonly config: Config; readonly log: Log; readonly signal: AbortSignal };
 
 /** Waiters poll at about a tenth of the time they have waited: quick for a short migration, gentle for a long one. */
 const pollShare = 0.1;
@@ -30,159 +25,81 @@ const progressEveryMs = 5000;
  * Brings the database up to the files: waits until it is ready, looks, and only if something is pending takes the
  * lock, looks again and applies. Waiters hold no connection between their looks, and each look comes before the try
  * for the lock, so that all of them leave together when the holder has committed.
- * @returns how many migrations this process applied
  */
-export async function openGate(
-  context: Context,
-  migrations: readonly Migration[],
-): Promise<number> {
+export async function openGate(context: Context, migrations: readonly Migration[]): Promise<void> {
   const { config, log, signal } = context;
   const started = performance.now();
   let waitingSince: number | undefined;
-  let lastLine = 0;
+  let lastLine = Number.NEGATIVE_INFINITY;
   for (;;) {
     const { session, answer: look } = await lookWhenReady(context, { mustWrite: true });
+    let attempt: Attempt;
     try {
       const plan = planMigrations(migrations, look.history);
       refuseUnlessSound(plan, config.failWhenAhead);
-      if (plan.pending.length === 0) {
-        reportUpToDate(log, migrations, plan, started);
-        return 0;
-      }
-      waitingSince ??= performance.now();
-      const holder = await lockAndApply(context, session, migrations, look);
-      if (typeof holder === "number") return holder;
+      if (plan.pending.length === 0) return reportUpToDate(log, migrations, plan, started);
 
-      const waited = performance.now() - waitingSince;
-      if (waited >= config.lockWaitMs) throw lockTimeout(holder.holder, waited);
-      if (lastLine === 0 || performance.now() - lastLine >= progressEveryMs) {
-        lastLine = performance.now();
-        const facts = {
-          phase: "lock",
-          holder: describeHolder(holder.holder),
-          pending: plan.pending.length,
-        };
-        log.info({ ...facts, ms: Math.round(waited) }, "waiting for the lock");
-      }
+      waitingSince ??= performance.now();
+      attempt = await tryToLock(config, session, look, signal);
+      if ("target" in attempt) return await applyUnderLock(context, attempt.target, migrations);
     } finally {
       await session.end();
     }
+
     const waited = performance.now() - waitingSince;
+    if (waited >= config.lockWaitMs) throw lockTimeout(attempt.holder, waited);
+    if (performance.now() - lastLine >= progressEveryMs) {
+      lastLine = performance.now();
+      const holder = describeHolder(attempt.holder);
+      log.info({ phase: "lock", holder, ms: Math.round(waited) }, "waiting for the lock");
+    }
     const interval = Math.min(slowestPollMs, Math.max(fastestPollMs, waited * pollShare));
-    await sleep(
-      Math.min(Math.random() * interval, Math.max(0, config.lockWaitMs - waited)),
-      signal,
-    );
+    await sleep(Math.min(Math.random() * interval, config.lockWaitMs - waited), signal);
   }
 }
 
-/** Opens a session as soon as the database is ready, with the history already read. */
-export function lookWhenReady(
-  { config, log, signal }: Context,
-  need: { mustWrite: boolean; waitTimeoutMs?: number; authGraceMs?: number },
-): Promise<{ session: Session; answer: Look }> {
-  const applicationName = nameApplication(hostname());
-  const settings = (): Config["database"]["settings"] => config.rereadDatabase().settings;
-  return waitUntilReady(
-    {
-      settings,
-      applicationName,
-      waitTimeoutMs: need.waitTimeoutMs ?? config.waitTimeoutMs,
-      connectTimeoutMs: config.connectTimeoutMs,
-      authGraceMs: need.authGraceMs ?? config.authGraceMs,
-      log,
-      ask: async (session, limit) => {
-        const look = await lookAtHistory(session, config.historyTable, limit);
-        if (need.mustWrite) mustBeWritable(look.facts);
-        return look;
-      },
-      ...(config.createDatabase
-        ? {
-            createDatabase: (limit: AbortSignal) =>
-              createDatabase(settings(), applicationName, config.connectTimeoutMs, limit),
-          }
-        : {}),
-    },
-    signal,
-  );
-}
+/** The lock, with all that applying needs; or who has it, as far as can be seen. */
+type Attempt = { readonly target: Target } | { readonly holder: Holder | undefined };
 
-/** @returns how many were applied, or who has the lock */
-async function lockAndApply(
-  { config, log, signal }: Context,
+async function tryToLock(
+  config: Config,
   session: Session,
-  migrations: readonly Migration[],
-  look: Look,
-): Promise<number | { holder: Holder | undefined }> {
-  const { schema, table } = look.history;
-  if (schema === null) {
-    throw new HeadgateError(
-      "refused",
-      "there is no schema to create the history table in: the search path names none that exists",
-      {
-        fix: "create the schema, or name one with --history-table schema.table",
-      },
-    );
-  }
-  refusePooler(session, look);
+  { facts, history: { schema, table } }: Look,
+  signal: AbortSignal,
+): Promise<Attempt> {
+  if (schema === null) throw noSchema();
+  if (session.handshakePid !== facts.pid) throw pooled();
   const keys = lockKeys(schema, table);
-  const wanted = migrationSettings(look.facts.serverVersion, config.statementTimeoutMs);
-  const settings = await setForSession(session, wanted, signal);
-  if (!(await tryLock(session, keys, signal)))
-    return { holder: await findHolder(session, keys, signal) };
+  const wanted = migrationSettings(facts.serverVersion, config.statementTimeoutMs);
+  try {
+    const settings = await setForSession(session, wanted, signal);
+    if (!(await tryLock(session, keys, signal))) {
+      return { holder: await findHolder(session, keys, signal) };
+    }
+    const applicationName = (migration: Migration): string =>
+      nameApplication(hostname(), migration.fileName);
+    const historyTable = [schema, table] as const;
+    return {
+      target: { session, settings, historyTable, lockIsHeld: lockIsHeld(keys), applicationName },
+    };
+  } catch (error) {
+    // Nothing was begun; the next look waits until the server is back.
+    if (error instanceof ConnectionLost) return { holder: undefined };
+    throw error;
+  }
+}
 
-  // Another replica may have applied all of it between our look and our lock.
-  const { history } = await lookAtHistory(session, config.historyTable, signal);
+async function applyUnderLock(
+  { config, log, signal }: Context,
+  target: Target,
+  migrations: readonly Migration[],
+): Promise<void> {
+  // Another replica may have applied some or all of it between the look and the lock.
+  const { history } = await lookAtHistory(target.session, config.historyTable, signal);
   const plan = planMigrations(migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
-  refuseUnsendable(plan);
   log.info({ phase: "lock", pending: plan.pending.length }, "locked");
-
-  const target = {
-    session,
-    settings,
-    historyTable: [schema, table] as const,
-    lockIsHeld: lockIsHeld(keys),
-    applicationName: (migration: Migration) => nameApplication(hostname(), migration.fileName),
-  };
-  session.onNotice(({ severity, message }) => {
-    if (severity === "WARNING") log.warn({ phase: "migrate", message }, "warned by the server");
-    else log.debug({ phase: "migrate", severity, message }, "told by the server");
-  });
-  const started = performance.now();
-  if (!history.exists) await createHistory(target, signal);
-  for (const migration of plan.pending) {
-    const began = performance.now();
-    await applyMigration(target, migration, signal);
-    log.info({ phase: "migrate", migration: migration.fileName, ms: since(began) }, "applied");
-  }
-  log.info({ phase: "migrate", applied: plan.pending.length, ms: since(started) }, "migrated");
-  return plan.pending.length;
-}
-
-/** Behind a transaction pooler a session's lock may be one backend's and its work another's. */
-function refusePooler(session: Session, { facts }: Look): void {
-  if (session.handshakePid === facts.pid) return;
-  throw new HeadgateError(
-    "usage",
-    "the connection goes through a pooler (the server's process id is not the one of the handshake), where a migration lock may be an illusion",
-    {
-      fix: "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one",
-    },
-  );
-}
-
-function refuseUnsendable(plan: Plan): void {
-  const problems = plan.pending.flatMap(findUnsendable);
-  if (problems.length === 0) return;
-  throw new HeadgateError(
-    "sql_failed",
-    "pending files cannot be applied as they are; nothing was changed",
-    {
-      problems,
-      fix: "correct the files and run again",
-    },
-  );
+  await applyPending(target, plan.pending, !history.exists, log, signal);
 }
 
 function reportUpToDate(
@@ -193,23 +110,19 @@ function reportUpToDate(
 ): void {
   if (migrations.length === 0) log.warn({ phase: "look" }, "found no migrations in the folder");
   if (plan.ahead.length > 0) {
-    const facts = { phase: "look", ahead: listNames(plan.ahead) };
     log.warn(
-      facts,
+      { phase: "look", ahead: listNames(plan.ahead) },
       "found the database ahead of this image: it has migrations this image does not know; proceeding",
     );
   }
-  log.info(
-    { phase: "look", applied: plan.applied.length, ms: since(started) },
-    "found nothing pending",
-  );
+  const ms = Math.round(performance.now() - started);
+  log.info({ phase: "look", applied: plan.applied.length, ms }, "found nothing pending");
 }
 
 function lockTimeout(holder: Holder | undefined, waited: number): HeadgateError {
-  const who = describeHolder(holder);
   return new HeadgateError(
     "lock_timeout",
-    `the migration lock was not free within ${Math.round(waited)} ms; held by ${who}; nothing was changed`,
+    `the migration lock was not free within ${Math.round(waited)} ms; held by ${describeHolder(holder)}; nothing was changed`,
     {
       fix: "look at what the holder does (pg_stat_activity); raise --lock-wait if it is only slow",
       details: { phase: "lock", holder },
@@ -217,4 +130,21 @@ function lockTimeout(holder: Holder | undefined, waited: number): HeadgateError 
   );
 }
 
-const since = (started: number): number => Math.round(performance.now() - started);
+/** Behind a pooler a session's lock may be one backend's and its work another's. */
+function pooled(): HeadgateError {
+  return new HeadgateError(
+    "usage",
+    "the connection goes through a pooler (the process id of the handshake is not the backend's), where a migration lock may be an illusion",
+    {
+      fix: "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one",
+    },
+  );
+}
+
+function noSchema(): HeadgateError {
+  return new HeadgateError(
+    "refused",
+    "there is no schema to create the history table in: the search path names none that exists",
+    { fix: "create the schema, or name one with --history-table schema.table" },
+  );
+}

@@ -1,5 +1,5 @@
-import type { Context } from "../gate.ts";
 import { openGate } from "../gate.ts";
+import type { Context } from "../look.ts";
 import { readFolder } from "../migrations/folder.ts";
 import { waitForDependencies } from "../readiness/dependencies.ts";
 

@@ -1,5 +1,5 @@
-import type { Context } from "../gate.ts";
 import { openGate } from "../gate.ts";
+import type { Context } from "../look.ts";
 import { readBlockingFlags } from "../handover/blocking.ts";
 import { serverEnvironment } from "../handover/environment.ts";
 import { handOver, refuseWithoutExec } from "../handover/hand-over.ts";

@@ -1,5 +1,5 @@
 import { HeadgateError } from "../errors.ts";
-import { type Context, lookWhenReady } from "../gate.ts";
+import { type Context, lookWhenReady } from "../look.ts";
 import { readFolder } from "../migrations/folder.ts";
 import type { AppliedRow, History } from "../migrations/history.ts";
 import { type Plan, planMigrations, planProblems } from "../migrations/plan.ts";
@@ -39,7 +39,7 @@ function listEntries(plan: Plan, history: History): Entry[] {
       entry(migration, plan.outOfOrder.includes(migration) ? "out of order" : "pending"),
     ),
     ...plan.ahead.map((row: AppliedRow) => entry(row, "ahead")),
-  ].sort((a, b) => a.id - b.id);
+  ].toSorted((a, b) => a.id - b.id);
 }
 
 function toJson(plan: Plan, entries: readonly Entry[], history: History): string {

@@ -1,6 +1,6 @@
 import { sleep } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
-import { type Context, lookWhenReady } from "../gate.ts";
+import { type Context, lookWhenReady } from "../look.ts";
 import { readFolder } from "../migrations/folder.ts";
 import { listNames, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import { print } from "../report/print.ts";

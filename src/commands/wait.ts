@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Context } from "../gate.ts";
+import type { Context } from "../look.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, mustBeWritable } from "../postgres/facts.ts";
 import { waitForDependencies } from "../readiness/dependencies.ts";

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 /** O_NONBLOCK on Linux (asm-generic/fcntl.h). */
@@ -29,5 +28,7 @@ export function restoreBlockingFlags(before: readonly (boolean | undefined)[]): 
     (descriptor) => now[descriptor] === true && before[descriptor] === false,
   );
   if (!changed.includes(true)) return;
-  spawnSync("/nonexistent", [], { stdio: changed.map((mine) => (mine ? "inherit" : "ignore")) });
+  process
+    .getBuiltinModule("node:child_process")
+    .spawnSync("/nonexistent", [], { stdio: changed.map((mine) => (mine ? "inherit" : "ignore")) });
 }

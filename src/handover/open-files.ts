@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { HeadgateError } from "../errors.ts";
 
@@ -47,13 +46,11 @@ function readLimits(pid: string): Limits | undefined {
 export function setSoftLimit(soft: number): boolean {
   const hard = readLimits("self")?.hard ?? soft;
   if (process.versions["bun"] !== undefined) return setByCall(soft, hard);
-  const { status } = spawnSync(
-    "prlimit",
-    ["--pid", String(process.pid), `--nofile=${soft}:${hard}`],
-    {
+  const { status } = process
+    .getBuiltinModule("node:child_process")
+    .spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${soft}:${hard}`], {
       stdio: "ignore",
-    },
-  );
+    });
   return status === 0;
 }
 

@@ -63,8 +63,8 @@ export async function findHolder(
   return {
     pid: Number(row["pid"]),
     application: String(row["application"]),
-    address: row["address"] === null ? null : String(row["address"]),
-    since: row["since"] === null ? null : String(row["since"]),
+    address: row["address"] as string | null,
+    since: row["since"] as string | null,
     seconds: row["seconds"] === null ? null : Math.round(Number(row["seconds"])),
   };
 }

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { connected, within } from "../deadline.ts";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
@@ -13,6 +12,7 @@ const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
  */
 export async function addressesOf({ host }: Endpoint): Promise<readonly string[]> {
   if (host.startsWith("/") || isIP(host) !== 0) return [host];
+  const { lookup } = await import("node:dns/promises");
   const found = await lookup(host, { all: true, order: "verbatim" });
   return found.map((entry) => entry.address);
 }
@@ -47,12 +47,13 @@ export async function dial(
   try {
     await within(signal, connected(socket));
     if (mode === "plain" || isLocal) return socket;
-    const options = tlsOptions(settings, endpoint.host);
-    if (settings.directTls) return await within(signal, upgradeToTls(socket, options));
+    const secure = (): Promise<Socket> =>
+      within(signal, upgradeToTls(socket, tlsOptions(settings, endpoint.host)));
+    if (settings.directTls) return await secure();
 
     socket.write(sslRequest);
     const answer = await within(signal, firstByte(socket));
-    if (answer === "S") return await within(signal, upgradeToTls(socket, options));
+    if (answer === "S") return await secure();
     if (answer !== "N") throw new Error("the server answered the TLS request with an error");
     if (mode === "tls") throw new TlsRefused("the server does not offer TLS");
     return socket;

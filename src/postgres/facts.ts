@@ -24,7 +24,7 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
     isStandby: row["standby"] === true,
     isReadOnly: row["read_only"] === true,
     serverVersion: Number(row["version"]),
-    currentSchema: row["schema"] === null ? null : String(row["schema"]),
+    currentSchema: row["schema"] as string | null,
   };
 }
 

@@ -4,6 +4,7 @@ import Client from "pg/lib/client.js";
 import { withTimeout, within } from "../deadline.ts";
 import { dial } from "./dial.ts";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
+import { isServerError } from "./sqlstate.ts";
 
 /** A NOTICE or WARNING of the server. */
 export type Notice = { readonly severity: string; readonly message: string };
@@ -19,7 +20,7 @@ export type Session = {
    * When the signal fires, the statement is cancelled on the server and the signal's reason is thrown after the
    * server has confirmed, or after `cancelPatienceMs`.
    * @returns the result of each statement
-   * @throws pg's DatabaseError, or the network's error
+   * @throws pg's DatabaseError, ConnectionLost, or the signal's reason
    */
   query(sql: string, signal: AbortSignal): Promise<QueryResult<Record<string, unknown>>[]>;
   /** How many statements of the latest query the server completed; tells which one failed. */
@@ -28,6 +29,17 @@ export type Session = {
   /** Says goodbye and closes. Never throws; bounded in time. */
   end(): Promise<void>;
 };
+
+/** The connection ended while it was needed; whether the last statement took effect is not known from here. */
+export class ConnectionLost extends Error {
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+/** Errors after which there is no session: the network's, and those by which the server says goodbye. */
+const endsSession = (error: unknown): boolean =>
+  !isServerError(error) || ["57P01", "57P02", "57P05", "25P03", "25P04"].includes(error.code);
 
 /** What pg's types leave out. */
 type Wire = { stream: Socket; on(event: string, listen: (message: never) => void): void };
@@ -117,7 +129,7 @@ export async function logIn(
     },
     query: async (sql, abort) => {
       abort.throwIfAborted();
-      if (lost !== undefined) throw lost;
+      if (lost !== undefined) throw new ConnectionLost(lost);
       completed = 0;
       const running = client.query(sql);
       const stop = (): void => void cancel();
@@ -129,14 +141,18 @@ export async function logIn(
         >[];
       } catch (error) {
         if (abort.aborted) throw abort.reason;
-        throw error;
+        throw endsSession(error) ? new ConnectionLost(error) : error;
       } finally {
         abort.removeEventListener("abort", stop);
       }
     },
     end: async () => {
+      // Not client.end(), which waits for the server to close its side: a millisecond that each boot would pay.
       if (lost === undefined) {
-        await Promise.race([client.end().catch(() => undefined), pause(cancelPatienceMs)]);
+        await Promise.race([
+          new Promise<void>((done) => socket.end(terminate, done)),
+          pause(cancelPatienceMs),
+        ]);
       }
       socket.destroy();
     },
@@ -159,6 +175,9 @@ async function patiently<T>(running: Promise<T>, signal: AbortSignal): Promise<T
     clearTimeout(timer);
   }
 }
+
+/** Terminate: `X`, length 4. */
+const terminate = Buffer.from([0x58, 0, 0, 0, 4]);
 
 /** CancelRequest: length 16, the code 1234.5678, process id, secret key (PostgreSQL, "Message Formats"). */
 function cancelRequest(pid: number, key: number): Buffer {

@@ -1,7 +1,7 @@
 import type { Attempt } from "../postgres/connect.ts";
 import { ConnectTimeout } from "../postgres/connect.ts";
 import { NotWritable } from "../postgres/facts.ts";
-import { MissingPassword } from "../postgres/session.ts";
+import { ConnectionLost, MissingPassword } from "../postgres/session.ts";
 import { isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { TlsRefused } from "../postgres/tls.ts";
 
@@ -51,6 +51,7 @@ export function judge({ endpoint, error }: Attempt): Judgement {
   if (error instanceof NotWritable)
     return say("retry", error.isStandby ? "read-only standby" : "read-only");
   if (error instanceof ConnectTimeout) return say("retry", "no answer");
+  if (error instanceof ConnectionLost) return say("retry", "connection closed");
   if (error instanceof MissingPassword) {
     return say(
       "fatal",

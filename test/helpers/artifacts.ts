@@ -48,5 +48,6 @@ function bundleUnder(nodePackage: string): Artifact {
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   // The real path: what /proc/<pid>/exe shows, and what a changed working directory does not move.
   const node = realpathSync(join(nodePackage, "bin/node"));
-  return { name: `bundle (node ${version})`, command: [node, BUNDLE] };
+  // Some packages write "v22.15.0".
+  return { name: `bundle (node ${version.replace(/^v/, "")})`, command: [node, BUNDLE] };
 }

@@ -56,6 +56,10 @@ export interface RunningHeadgate {
   waitForStdout(wanted: RegExp, deadlineMs?: number): Promise<RegExpExecArray>;
 }
 
+// What unshare 2.38 says, with exit code 1, when its child died by SIGKILL: it tries to die the same
+// way, and resetting SIGKILL is an invalid argument.
+const UNSHARE_KILLED = "unshare: sigprocmask unblock failed: Invalid argument\n";
+
 /** Runs the program to its end. */
 export async function runHeadgate(
   artifact: Artifact,
@@ -148,11 +152,16 @@ function launch(artifact: Artifact, args: string[], options: LaunchOptions) {
 }
 
 async function finish(child: Child): Promise<HeadgateResult> {
-  const { exitCode, signal, stdout, stderr, durationMs, timedOut, ...rest } = await child;
+  const outcome = await child;
+  const { stdout, durationMs } = outcome;
+  const { exitCode, signal, stderr } = outcome.stderr.endsWith(UNSHARE_KILLED)
+    ? { exitCode: undefined, signal: "SIGKILL", stderr: outcome.stderr.replace(UNSHARE_KILLED, "") }
+    : outcome;
   const result = { exitCode, signal, stdout, stderr, lines: parseLog(stderr), durationMs };
-  if (timedOut) throw new Error(`headgate was killed at the time limit\n${describe(result)}`);
+  if (outcome.timedOut)
+    throw new Error(`headgate was killed at the time limit\n${describe(result)}`);
   // The program could not be started at all.
-  if (exitCode === undefined && signal === undefined) throw rest.cause;
+  if (exitCode === undefined && signal === undefined) throw outcome.cause ?? outcome;
   return result;
 }
 

@@ -1,9 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { appendFileSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { temporaryFolder } from "./cleanup.ts";
+import { execa } from "execa";
+import { onExit, temporaryFolder } from "./cleanup.ts";
 import { type PostgresBinaries, postgresBinaries } from "./postgres-binaries.ts";
 
 /** A database cluster on disk; whether a server runs on it is another matter. */
@@ -36,7 +36,7 @@ const FAST = {
 };
 
 /** Initialises a new cluster in a temporary folder, which is removed when this process ends. */
-export function createCluster(options: ClusterOptions = {}): Cluster {
+export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const binaries = postgresBinaries(options.major);
   // The socket's path may have 107 bytes: short names.
   const folder = temporaryFolder("headgate-pg-");
@@ -53,33 +53,40 @@ export function createCluster(options: ClusterOptions = {}): Cluster {
     if (binaries.owner) chownSync(path, binaries.owner.uid, binaries.owner.gid);
   }
   writeFileSync(cluster.logFile, "");
-  initialise(cluster, join(folder, "password"));
+  await initialise(cluster, join(folder, "password"));
   configure(cluster, options);
   return cluster;
 }
 
 /** The environment of initdb and postgres: nothing of ours, so no PG* variable can steer them. */
-export const serverEnvironment = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
+export const serverEnvironment = { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" };
 
-function initialise({ binaries, dataDir, password }: Cluster, passwordFile: string): void {
+async function initialise(cluster: Cluster, passwordFile: string): Promise<void> {
+  const { binaries, dataDir, password } = cluster;
   writeFileSync(passwordFile, password, { mode: 0o600 });
   if (binaries.owner) chownSync(passwordFile, binaries.owner.uid, binaries.owner.gid);
   const args = [
     ["--pgdata", dataDir, "--username", "postgres", "--pwfile", passwordFile],
     ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"],
   ].flat();
-  // Synchronous on purpose: a signal cannot fall between initdb and the folder it fills.
-  const result = spawnSync(binaries.initdb, args, {
+  const initdb = execa(binaries.initdb, args, {
     ...binaries.owner,
     cwd: dataDir,
     env: serverEnvironment,
-    encoding: "utf8",
+    extendEnv: false,
+    all: true,
+    reject: false,
+    // A group of its own: out of reach of Ctrl-C, and killed below with the servers it starts.
+    detached: true,
   });
+  let over = false;
+  onExit(() => {
+    if (initdb.pid && !over) process.kill(-initdb.pid, "SIGKILL");
+  });
+  const result = await initdb;
+  over = true;
   rmSync(passwordFile);
-  if (result.error) throw result.error;
-  if (result.status !== 0) {
-    throw new Error(`initdb failed (${result.status}):\n${result.stdout}${result.stderr}`);
-  }
+  if (result.failed) throw new Error(`${result.shortMessage}\n${result.all}`);
 }
 
 function configure({ dataDir, socketDir }: Cluster, options: ClusterOptions): void {

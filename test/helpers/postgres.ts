@@ -57,7 +57,7 @@ export interface Postgres {
 
 /** Starts a real PostgreSQL server that is gone, with its folder, when this process ends. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
-  const cluster = createCluster(options);
+  const cluster = await createCluster(options);
   const server = new PostgresProcess(cluster, options.port ?? (await freePort()));
   const { password, socketDir, dataDir, logFile } = cluster;
   const postgres: Postgres = {
