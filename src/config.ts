@@ -179,11 +179,19 @@ export function describeConfig(config: Config): object {
     database,
     user,
     sslmode: sslMode,
-    databaseFrom: config.database.from,
+    databaseFrom: condense(config.database.from),
     migrations: config.migrationsDir,
     historyTable: config.historyTable.join("."),
     ...(Object.keys(config.from).length === 0 ? {} : { optionsFrom: config.from }),
   };
+}
+
+/** One name instead of a table of equal names. */
+function condense(
+  from: Readonly<Record<string, string>>,
+): string | Readonly<Record<string, string>> {
+  const names = new Set(Object.values(from));
+  return names.size === 1 ? [...names].join("") : from;
 }
 
 /** `500ms`, `30s`, `10m`, `1h` in milliseconds; `0` is no limit (Infinity); undefined when it is none of these. */

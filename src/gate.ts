@@ -8,7 +8,7 @@ import { type Context, lookWhenReady } from "./look.ts";
 import type { Target } from "./migrations/apply.ts";
 import { applyPending } from "./migrations/apply-pending.ts";
 import type { Migration } from "./migrations/folder.ts";
-import { type Look, lookAtHistory } from "./migrations/history.ts";
+import { locateHistory, type Look, lookAtHistory } from "./migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "./migrations/plan.ts";
 import { nameApplication } from "./postgres/application-name.ts";
 import { ConnectionLost, type Session } from "./postgres/session.ts";
@@ -64,21 +64,21 @@ type Attempt = { readonly target: Target } | { readonly holder: Holder | undefin
 async function tryToLock(
   config: Config,
   session: Session,
-  { facts, history: { schema, table } }: Look,
+  { facts }: Look,
   signal: AbortSignal,
 ): Promise<Attempt> {
-  if (schema === null) throw noSchema();
   if (session.handshakePid !== facts.pid) throw pooled();
-  const keys = lockKeys(schema, table);
   const wanted = migrationSettings(facts.serverVersion, config.statementTimeoutMs);
   try {
+    const historyTable = await locateHistory(session, config.historyTable, signal);
+    if (historyTable === undefined) throw noSchema();
+    const keys = lockKeys(...historyTable);
     const settings = await setForSession(session, wanted, signal);
     if (!(await tryLock(session, keys, signal))) {
       return { holder: await findHolder(session, keys, signal) };
     }
     const applicationName = (migration: Migration): string =>
       nameApplication(hostname(), migration.fileName);
-    const historyTable = [schema, table] as const;
     return {
       target: { session, settings, historyTable, lockIsHeld: lockIsHeld(keys), applicationName },
     };

@@ -20,7 +20,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => s
 try {
   process.exit(await demo(stopped.signal));
 } catch (error) {
-  console.error(`demo: ${error instanceof Error ? error.message : error}`);
+  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
 }
 

@@ -15,7 +15,11 @@ export async function status(context: Context): Promise<number> {
   await session.end();
   const plan = planMigrations(migrations, answer.history);
   const entries = listEntries(plan, answer.history);
-  print(config.json ? toJson(plan, entries, answer.history) : toTable(entries));
+  print(
+    config.json
+      ? toJson(plan, entries, answer.history, config.historyTable.join("."))
+      : toTable(entries),
+  );
   if (!config.exitCode) return 0;
 
   const problems = planProblems(plan, config.failWhenAhead);
@@ -42,10 +46,10 @@ function listEntries(plan: Plan, history: History): Entry[] {
   ].toSorted((a, b) => a.id - b.id);
 }
 
-function toJson(plan: Plan, entries: readonly Entry[], history: History): string {
+function toJson(plan: Plan, entries: readonly Entry[], history: History, table: string): string {
   const count = (state: string): number => entries.filter((entry) => entry.state === state).length;
   const result = {
-    historyTable: history.exists ? [history.schema, history.table].join(".") : null,
+    historyTable: history.exists ? table : null,
     upToDate: plan.pending.length + plan.changed.length + plan.missing.length === 0,
     applied: count("applied"),
     pending: plan.pending.length,
@@ -67,12 +71,7 @@ function toTable(entries: readonly Entry[]): string {
   return [
     row("id", "state", "applied at", "name"),
     ...entries.map((entry) =>
-      row(
-        String(entry.id),
-        entry.state,
-        entry.executedAt?.slice(0, 19).replace("T", " ") ?? "",
-        entry.name,
-      ),
+      row(String(entry.id), entry.state, entry.executedAt?.slice(0, 19) ?? "", entry.name),
     ),
     "",
   ].join("\n");

@@ -8,14 +8,12 @@ export type SessionFacts = {
   readonly isReadOnly: boolean;
   /** As in `server_version_num`: 180004. */
   readonly serverVersion: number;
-  /** Where an unqualified CREATE goes; null when no schema of the search path exists. */
-  readonly currentSchema: string | null;
 };
 
 /** The columns of `SessionFacts`, to put into any query's select list. */
 export const factColumns = `pg_backend_pid() as pid, pg_is_in_recovery() as standby,
   current_setting('transaction_read_only') = 'on' as read_only,
-  current_setting('server_version_num')::int as version, current_schema() as schema`;
+  current_setting('server_version_num')::int as version`;
 
 /** Reads the columns of `factColumns` from a row. */
 export function readFacts(row: Record<string, unknown>): SessionFacts {
@@ -24,7 +22,6 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
     isStandby: row["standby"] === true,
     isReadOnly: row["read_only"] === true,
     serverVersion: Number(row["version"]),
-    currentSchema: row["schema"] as string | null,
   };
 }
 

@@ -43,7 +43,7 @@ export function removeFolder(folder: string): void {
 
 function runTasks(): void {
   // Newest first, so that a server is gone before the folder it was given.
-  for (const task of [...tasks].reverse()) {
+  for (const task of [...tasks].toReversed()) {
     tasks.delete(task);
     try {
       task();

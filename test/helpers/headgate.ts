@@ -120,7 +120,7 @@ export async function startHeadgate(
         typeof wanted === "string"
           ? (line: LogLine) => (line.raw ?? line.msg ?? "").includes(wanted)
           : wanted;
-      return waitFor(`log line ${wanted}`, () => completeLog().find(accepts), deadlineMs);
+      return waitFor(`log line ${String(wanted)}`, () => completeLog().find(accepts), deadlineMs);
     },
     waitForStderr: (wanted, deadlineMs) =>
       waitFor(`stderr matches ${wanted}`, () => wanted.exec(stderr()), deadlineMs),

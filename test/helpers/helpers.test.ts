@@ -103,10 +103,10 @@ test("eventually gives the first real value, and names what it waited for when t
 test("a proxy counts connections and round trips", async () => {
   const proxy = await startProxy(server.port);
   const client = await server.connect("postgres", { port: proxy.port });
-  const before = proxy.bursts;
+  const earlier = proxy.bursts;
   await client.query("SELECT 1");
   await client.query("SELECT repeat('x', 1000000)");
-  assert.equal(proxy.bursts - before, 2);
+  assert.equal(proxy.bursts - earlier, 2);
   assert.deepEqual([proxy.connections, proxy.open, proxy.maxOpen], [1, 1, 1]);
   await client.end();
   await eventually("the proxy saw the end", () => proxy.open === 0);

@@ -1,5 +1,14 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { appendFileSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -81,12 +90,23 @@ async function initialise(cluster: Cluster, passwordFile: string): Promise<void>
   });
   let over = false;
   onExit(() => {
-    if (initdb.pid && !over) process.kill(-initdb.pid, "SIGKILL");
+    if (!initdb.pid || over) return;
+    process.kill(-initdb.pid, "SIGKILL");
+    forgetSharedMemory(dataDir);
   });
   const result = await initdb;
   over = true;
   rmSync(passwordFile);
   if (result.failed) throw new Error(`${result.shortMessage}\n${result.all}`);
+}
+
+/** Removes what a killed server could not give back: its System V segment outlives it. */
+export function forgetSharedMemory(dataDir: string): void {
+  const pidFile = join(dataDir, "postmaster.pid");
+  if (!existsSync(pidFile)) return;
+  // The seventh line is the key and the identifier of the segment.
+  const identifier = readFileSync(pidFile, "utf8").split("\n")[6]?.trim().split(/\s+/)[1];
+  if (identifier) spawnSync("ipcrm", ["-m", identifier]);
 }
 
 function configure({ dataDir, socketDir }: Cluster, options: ClusterOptions): void {

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { onExit } from "./cleanup.ts";
 import { eventually } from "./eventually.ts";
-import { type Cluster, serverEnvironment } from "./postgres-cluster.ts";
+import { type Cluster, forgetSharedMemory, serverEnvironment } from "./postgres-cluster.ts";
 import { alive, children } from "./proc.ts";
 
 export type StopMode = "fast" | "immediate" | "kill";
@@ -47,8 +47,8 @@ export class PostgresProcess {
       if (outcome instanceof Error) throw outcome;
     } catch (error) {
       await this.stop("immediate");
-      if (error instanceof Error)
-        error.message = `PostgreSQL did not start: ${error.message}\n${log()}`;
+      if (!(error instanceof Error)) throw error;
+      error.message = `PostgreSQL did not start: ${error.message}\n${log()}`;
       throw error;
     }
   }
@@ -66,7 +66,7 @@ export class PostgresProcess {
       () => !this.#running() && !backends.some(alive),
       STOP_DEADLINE_MS,
     );
-    if (mode === "kill") this.#forgetSharedMemory();
+    if (mode === "kill") forgetSharedMemory(this.#cluster.dataDir);
   }
 
   async connect(database: string, config: pg.ClientConfig = {}): Promise<pg.Client> {
@@ -111,7 +111,9 @@ export class PostgresProcess {
     // It goes on when only one of its addresses is taken, and would leave our port to a stranger.
     if (log().includes("could not bind IPv")) return new PortTaken(`port ${this.port} is in use`);
     if (!this.#running()) return new Error("it ended at once");
-    const client = await this.connect("postgres", { connectionTimeoutMillis: 2000 });
+    // By the socket, which no pg_hba.conf rule of a test about hosts can close.
+    const host = this.#cluster.socketDir;
+    const client = await this.connect("postgres", { host, connectionTimeoutMillis: 2000 });
     await client.query("SELECT 1").finally(() => client.end());
     return true;
   }
@@ -121,23 +123,19 @@ export class PostgresProcess {
     return child?.pid !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** A killed server cannot give its shared memory back, as a power cut would. */
-  #forgetSharedMemory(): void {
-    const pidFile = readFileSync(join(this.#cluster.dataDir, "postmaster.pid"), "utf8");
-    // Its seventh line is the key and the identifier of the System V segment.
-    const identifier = pidFile.split("\n")[6]?.trim().split(/\s+/)[1];
-    if (identifier) spawnSync("ipcrm", ["-m", identifier]);
-  }
-
   /** The synchronous stop for the end of this process, when no event is delivered any more. */
   #stopNow(): void {
-    if (!this.#running()) return;
-    this.#child?.kill("SIGQUIT");
-    // The server removes this file last. Its exit cannot be seen from here: it stays a zombie.
+    const pid = this.pid;
+    if (pid === undefined) return;
+    process.kill(pid, "SIGQUIT");
+    // The server removes its pid file last, unless it had not begun to handle signals. Its exit cannot
+    // be seen from here, where it stays a zombie, without /proc.
+    const mayRun = () => alive(pid) || !existsSync("/proc/self/status");
     const pidFile = join(this.#cluster.dataDir, "postmaster.pid");
     const deadline = performance.now() + EXIT_DEADLINE_MS;
-    while (existsSync(pidFile) && performance.now() < deadline) pause(10);
-    this.#child?.kill("SIGKILL");
+    while (existsSync(pidFile) && mayRun() && performance.now() < deadline) pause(10);
+    process.kill(pid, "SIGKILL");
+    forgetSharedMemory(this.#cluster.dataDir);
   }
 }
 

@@ -45,7 +45,7 @@ export interface Postgres {
   stop(mode?: StopMode): Promise<void>;
   /** What the server has logged since the cluster was made. */
   log(): string;
-  /** Runs SQL as the superuser on a connection of its own; gives the rows of the last statement. */
+  /** Runs SQL as the superuser on a socket connection of its own; gives the rows of the last statement. */
   psql<Row extends pg.QueryResultRow>(
     database: string,
     sql: string,
@@ -83,7 +83,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     stop: (mode) => server.stop(mode),
     log: () => readFileSync(logFile, "utf8"),
     psql: async (database, sql, values) => {
-      const client = await postgres.connect(database);
+      const client = await server.connect(database, { host: socketDir });
       try {
         // Several statements without values give an array of results.
         return [await client.query(sql, values)].flat().at(-1)?.rows ?? [];

@@ -66,19 +66,19 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     counts.connections++;
     counts.maxOpen = Math.max(counts.maxOpen, clients.size);
     client.on("close", () => clients.delete(client));
-    forward(() => {
-      server = createConnection(targetPort, "127.0.0.1");
-      const answer = (bytes: Buffer) => {
-        clientsTurn = true;
-        forward(() => client.write(bytes));
-      };
-      watch(server, answer, () => client);
-    });
     const ask = (bytes: Buffer) => {
       if (clientsTurn) counts.bursts++;
       clientsTurn = false;
       forward(() => server?.write(bytes));
     };
+    const answer = (bytes: Buffer) => {
+      clientsTurn = true;
+      forward(() => client.write(bytes));
+    };
+    forward(() => {
+      server = createConnection(targetPort, "127.0.0.1");
+      watch(server, answer, () => client);
+    });
     watch(client, ask, () => server);
   };
 
