@@ -7,6 +7,7 @@ import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
 import { describeConfig, readConfig } from "./src/config.ts";
 import { HeadgateError, Stopped } from "./src/errors.ts";
+import { leave } from "./src/handover/leave.ts";
 import { commandHelp, helpText } from "./src/help.ts";
 import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
@@ -22,9 +23,9 @@ const stop = new AbortController();
 for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   process.on(name, () => {
     const reason = new Stopped(name);
-    if (stop.signal.aborted) process.exit(reason.exitCode);
+    if (stop.signal.aborted) leave(reason.exitCode);
     stop.abort(reason);
-    setTimeout(() => process.exit(reason.exitCode), stopPatienceMs);
+    setTimeout(() => leave(reason.exitCode), stopPatienceMs);
   });
 }
 
@@ -103,9 +104,9 @@ function runtimeName(): string {
   return bun === undefined ? `node ${process.versions.node}` : `bun ${bun}`;
 }
 
-process.on("uncaughtException", (error) => process.exit(fail(error)));
-process.on("unhandledRejection", (error) => process.exit(fail(error)));
+process.on("uncaughtException", (error) => leave(fail(error)));
+process.on("unhandledRejection", (error) => leave(fail(error)));
 main().then(
-  (code) => process.exit(code),
-  (error: unknown) => process.exit(fail(error)),
+  (code) => leave(code),
+  (error: unknown) => leave(fail(error)),
 );

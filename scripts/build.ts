@@ -23,24 +23,37 @@ const common = {
 
 /**
  * Parts of the dependencies that are loaded at every boot and never used: pino's destinations and worker threads
- * (headgate writes its own lines), pg's reader of ~/.pgpass (which writes to stderr when loaded).
+ * (headgate writes its own lines), pg's reader of ~/.pgpass (which writes to stderr when loaded), its parser of
+ * connection strings and the resolver beside it.
  */
 const unused: Plugin = {
   name: "unused",
   setup(bundler) {
     const names =
-      /^(sonic-boom|thread-stream|on-exit-leak-free|pgpass|pg-native|pg-cloudflare|\.\/transport)$/;
+      /^(sonic-boom|thread-stream|on-exit-leak-free|pgpass|pg-native|pg-cloudflare|pg-connection-string|dns|\.\/transport)$/;
     bundler.onResolve({ filter: names }, ({ path, importer }) =>
       path !== "./transport" || importer.includes("/pino/") ? { path, namespace: "unused" } : null,
     );
+    bundler.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({
+      contents: `module.exports = function () { throw new Error("${path} is not part of this build") }`,
+    }));
     // pino asks it for one thing: whether this is a worker.
     bundler.onResolve({ filter: /^worker_threads$/ }, ({ path }) => ({ path, namespace: "main" }));
     bundler.onLoad({ filter: /.*/, namespace: "main" }, () => ({
       contents: "exports.isMainThread = true",
     }));
-    bundler.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({
-      contents: `module.exports = function () { throw new Error("${path} is not part of this build") }`,
-    }));
+  },
+};
+
+/** See src/postgres/pg-crypto.ts. */
+const synchronousCrypto: Plugin = {
+  name: "synchronous-crypto",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.(\/crypto)?\/utils$/ }, ({ path, importer, resolveDir }) =>
+      importer.includes("/pg/lib/") && (path === "./crypto/utils" || resolveDir.endsWith("/crypto"))
+        ? { path: `${root}src/postgres/pg-crypto.ts` }
+        : null,
+    );
   },
 };
 
@@ -74,7 +87,7 @@ await build({
   entryPoints: [`${root}entrypoint.ts`],
   outfile: bundle,
   external: ["bun:ffi"],
-  plugins: [unused, packed],
+  plugins: [unused, synchronousCrypto, packed],
   banner: { js: "#!/usr/bin/env node" },
 });
 chmodSync(bundle, 0o755);

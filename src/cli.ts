@@ -56,7 +56,9 @@ export function readArguments(argv: readonly string[]): Command {
   if (verb === undefined) mistakes.push(unknownCommand(String(typed)));
   else if (rest.length > 0) {
     mistakes.push(
-      `unexpected argument "${rest.join(" ")}": the server command goes after --, as in \`headgate -- ${rest.join(" ")}\``,
+      isUrl(rest[0])
+        ? "unexpected argument (a URL); the database goes into DATABASE_URL, or after --database-url"
+        : `unexpected argument "${rest[0]}"; the server command goes after --, as in \`headgate -- ${rest[0]} …\``,
     );
   }
   const command = verb ?? "run";
@@ -86,7 +88,7 @@ export function readArguments(argv: readonly string[]): Command {
   }
   if (verb !== undefined && verb !== "run" && end >= 0) {
     mistakes.push(
-      `\`headgate ${verb}\` starts no server: leave out \`-- ${server.join(" ")}\`, or use \`headgate -- …\``,
+      `\`headgate ${verb}\` starts no server: leave out \`-- ${server[0] ?? ""} …\`, or use \`headgate -- …\``,
     );
   }
   if (verb === "run" && server.length === 0) {
@@ -97,7 +99,13 @@ export function readArguments(argv: readonly string[]): Command {
   return { verb: command, flags, server, mistakes };
 }
 
+// Only the first word of what was typed is repeated in a mistake, and no URL: the rest may hold secrets.
+const isUrl = (typed: string | undefined): boolean => typed?.includes("://") === true;
+
 function unknownCommand(typed: string): string {
+  if (isUrl(typed)) {
+    return "a URL is not a command; the database goes into DATABASE_URL, or after --database-url";
+  }
   const guess = nearest(typed, commandNames);
   const remedy =
     guess === undefined

@@ -4,6 +4,18 @@ import { HeadgateError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
 
+/**
+ * Read by Node or Bun before any of headgate's own code runs. With BUN_BE_BUN the executable is Bun itself, which
+ * only the bundled file lives to report.
+ */
+const runtimeVariables = [
+  "NODE_OPTIONS",
+  "NODE_EXTRA_CA_CERTS",
+  "NODE_TLS_REJECT_UNAUTHORIZED",
+  "BUN_OPTIONS",
+  "BUN_BE_BUN",
+];
+
 type Environment = { readonly [name: string]: string | undefined };
 
 /** Everything a command needs to know, checked. Durations in milliseconds, Infinity = no limit. */
@@ -11,7 +23,7 @@ export type Config = {
   readonly command: CommandName;
   readonly server: readonly string[];
   readonly database: DatabaseSource;
-  /** Reads secret files again; the same source when none is involved. */
+  /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
   readonly rereadDatabase: () => DatabaseSource;
   readonly migrationsDir: string;
   /** One or two names: table, or schema and table. */
@@ -35,6 +47,8 @@ export type Config = {
   readonly terminationLog?: string;
   /** Which flag or variable each value that is not a default came from. */
   readonly from: Readonly<Record<string, string>>;
+  /** Variables that change the runtime under headgate, and the server's if it is of the same kind. */
+  readonly runtimeVariables: readonly string[];
   /** What was ignored, for the log. */
   readonly remarks: readonly string[];
 };
@@ -106,6 +120,14 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     return source;
   };
   const database = find();
+  // A file may be looked at while it is being replaced: then what it said before still counts.
+  let lastGood = database;
+  const rereadDatabase = (): DatabaseSource => {
+    if (!database.rereads) return database;
+    const source = find();
+    if (source.mistakes.length === 0) lastGood = source;
+    return lastGood;
+  };
   mistakes.push(...database.mistakes);
 
   const historyTable = parseTableName(text("history-table") ?? "");
@@ -134,7 +156,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     command: verb,
     server: command.server,
     database,
-    rereadDatabase: () => (database.rereads ? find() : database),
+    rereadDatabase,
     migrationsDir: text("migrations") ?? "migrations",
     historyTable: historyTable ?? [],
     createDatabase: isOn("create-database"),
@@ -159,6 +181,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     logLevel: choice("log-level") as Config["logLevel"],
     ...(terminationLog === undefined ? {} : { terminationLog }),
     from,
+    runtimeVariables: runtimeVariables.filter((name) => (env[name] ?? "") !== ""),
     remarks: [...database.remarks, ...unknownVariables(env)],
   });
 
@@ -183,6 +206,7 @@ export function describeConfig(config: Config): object {
     migrations: config.migrationsDir,
     historyTable: config.historyTable.join("."),
     ...(Object.keys(config.from).length === 0 ? {} : { optionsFrom: config.from }),
+    ...(config.runtimeVariables.length === 0 ? {} : { runtimeVariables: config.runtimeVariables }),
   };
 }
 

@@ -72,10 +72,10 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     try {
       // As `$(<file)` does: a secret file's last line end is not part of the secret.
       const value = readFileSync(path, "utf8").replace(/[\r\n]+$/, "");
-      if (value === "") mistakes.push(`${name}_FILE: ${path} is empty`);
+      if (value === "") mistakes.push(`${name}_FILE: ${shown(path)} is empty`);
       return value === "" ? undefined : { value, name: `${name}_FILE` };
     } catch (error) {
-      mistakes.push(`${name}_FILE: cannot read ${path} (${errnoCode(error)})`);
+      mistakes.push(`${name}_FILE: cannot read ${shown(path)} (${errnoCode(error)})`);
       return undefined;
     }
   };
@@ -107,6 +107,10 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
   if (mistakes.length === 0) mistakes.push(...parsed.mistakes);
   return { settings: parsed.settings, from, rereads, mistakes, remarks: parsed.remarks };
 }
+
+/** Somebody may have put the secret itself where its file's path belongs. */
+const shown = (path: string): string =>
+  /^\.{0,2}\//.test(path) ? path : "the file it names (write its full path)";
 
 function errnoCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);

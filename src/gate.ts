@@ -5,11 +5,11 @@ import { HeadgateError } from "./errors.ts";
 import { lockKeys } from "./lock/key.ts";
 import { describeHolder, findHolder, type Holder, lockIsHeld, tryLock } from "./lock/lock.ts";
 import { type Context, lookWhenReady } from "./look.ts";
-import type { Target } from "./migrations/apply.ts";
 import { applyPending } from "./migrations/apply-pending.ts";
 import type { Migration } from "./migrations/folder.ts";
-import { locateHistory, type Look, lookAtHistory } from "./migrations/history.ts";
+import { type History, locateHistory, type Look, lookAtHistory } from "./migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "./migrations/plan.ts";
+import type { Target } from "./migrations/record.ts";
 import { nameApplication } from "./postgres/application-name.ts";
 import { ConnectionLost, type Session } from "./postgres/session.ts";
 import { migrationSettings, setForSession } from "./postgres/session-settings.ts";
@@ -41,9 +41,9 @@ export async function openGate(context: Context, migrations: readonly Migration[
 
       waitingSince ??= performance.now();
       attempt = await tryToLock(config, session, look, signal);
-      if ("target" in attempt) return await applyUnderLock(context, attempt.target, migrations);
+      if ("target" in attempt) return await applyUnderLock(context, attempt, migrations, started);
     } finally {
-      await session.end();
+      session.end();
     }
 
     const waited = performance.now() - waitingSince;
@@ -59,7 +59,8 @@ export async function openGate(context: Context, migrations: readonly Migration[
 }
 
 /** The lock, with all that applying needs; or who has it, as far as can be seen. */
-type Attempt = { readonly target: Target } | { readonly holder: Holder | undefined };
+type Attempt = Locked | { readonly holder: Holder | undefined };
+type Locked = { readonly target: Target; readonly history: History };
 
 async function tryToLock(
   config: Config,
@@ -79,8 +80,11 @@ async function tryToLock(
     }
     const applicationName = (migration: Migration): string =>
       nameApplication(hostname(), migration.fileName);
+    // Another replica may have applied some or all of it between the look and the lock.
+    const { history } = await lookAtHistory(session, config.historyTable, signal);
     return {
       target: { session, settings, historyTable, lockIsHeld: lockIsHeld(keys), applicationName },
+      history,
     };
   } catch (error) {
     // Nothing was begun; the next look waits until the server is back.
@@ -91,15 +95,15 @@ async function tryToLock(
 
 async function applyUnderLock(
   { config, log, signal }: Context,
-  target: Target,
+  { target, history }: Locked,
   migrations: readonly Migration[],
+  started: number,
 ): Promise<void> {
-  // Another replica may have applied some or all of it between the look and the lock.
-  const { history } = await lookAtHistory(target.session, config.historyTable, signal);
   const plan = planMigrations(migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
+  if (plan.pending.length === 0) return reportUpToDate(log, migrations, plan, started);
   log.info({ phase: "lock", pending: plan.pending.length }, "locked");
-  await applyPending(target, plan.pending, !history.exists, log, signal);
+  await applyPending(target, plan.pending, history, log, signal);
 }
 
 function reportUpToDate(

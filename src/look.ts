@@ -34,7 +34,12 @@ export function lookWhenReady(
       ...(config.createDatabase
         ? {
             createDatabase: (limit: AbortSignal) =>
-              createDatabase(settings(), applicationName, config.connectTimeoutMs, limit),
+              createDatabase(
+                settings(),
+                applicationName,
+                { eachMs: config.connectTimeoutMs, allMs: Infinity },
+                limit,
+              ),
           }
         : {}),
     },

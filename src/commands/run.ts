@@ -22,10 +22,7 @@ export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<nev
   await openGate(context, migrations);
 
   return handOver(
-    {
-      ...{ server, environment, blockingFlags, limitIsWanted: config.nofile !== undefined },
-      ...(softLimit === undefined ? {} : { softLimit }),
-    },
+    { server, environment, blockingFlags, ...(softLimit === undefined ? {} : { softLimit }) },
     log,
     signal,
   );

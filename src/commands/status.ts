@@ -12,7 +12,7 @@ export async function status(context: Context): Promise<number> {
   const { config } = context;
   const migrations = await readFolder(config.migrationsDir);
   const { session, answer } = await lookWhenReady(context, { mustWrite: false });
-  await session.end();
+  session.end();
   const plan = planMigrations(migrations, answer.history);
   const entries = listEntries(plan, answer.history);
   print(

@@ -21,7 +21,7 @@ export async function verify(context: Context): Promise<number> {
   let lastLine = 0;
   for (;;) {
     const { session, answer } = await lookWhenReady(context, { mustWrite: false, ...patience });
-    await session.end();
+    session.end();
     const plan = planMigrations(migrations, answer.history);
     refuseUnlessSound(plan, config.failWhenAhead);
     if (plan.pending.length === 0) {

@@ -20,7 +20,7 @@ export async function wait({ config, log, signal }: Context): Promise<number> {
     },
     signal,
   );
-  await session.end();
+  session.end();
   log.info({ phase: "wait", ms: Math.round(performance.now()) }, "found Postgres ready");
   return 0;
 }

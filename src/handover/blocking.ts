@@ -18,11 +18,16 @@ export function readBlockingFlags(): readonly (boolean | undefined)[] {
 }
 
 /**
- * Makes those blocking again that have become non-blocking since the start. Neither runtime has fcntl; but both
- * prepare a child's inherited descriptors by clearing the flag, even when the child cannot be started.
+ * Makes those blocking again that have become non-blocking since the start, for good. Neither runtime has fcntl; but
+ * both prepare a child's inherited descriptors by clearing the flag, even when the child cannot be started.
  * @param before as `readBlockingFlags` gave it at the start
  */
 export function restoreBlockingFlags(before: readonly (boolean | undefined)[]): void {
+  // Node compares each socket that it closes with process.stderr (lib/net.js), and asking for that stream is what makes
+  // a pipe non-blocking. The session's socket may still be closing, so from now on there is no such stream.
+  if (process.versions["bun"] === undefined) {
+    Object.defineProperty(process, "stderr", { value: undefined, configurable: true });
+  }
   const now = readBlockingFlags();
   const changed = standard.map(
     (descriptor) => now[descriptor] === true && before[descriptor] === false,

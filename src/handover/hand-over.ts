@@ -10,8 +10,6 @@ export type HandOver = {
   readonly environment: Record<string, string>;
   /** The soft limit of open files to set; absent = leave it. */
   readonly softLimit?: number;
-  /** Whether the limit was asked for, or is only to be restored. */
-  readonly limitIsWanted: boolean;
   readonly blockingFlags: readonly (boolean | undefined)[];
 };
 
@@ -31,8 +29,10 @@ export function refuseWithoutExec(): void {
  */
 export async function handOver(what: HandOver, log: Log, signal: AbortSignal): Promise<never> {
   const { server, softLimit } = what;
-  if (softLimit !== undefined && !setSoftLimit(softLimit))
-    limitNotSet(softLimit, what.limitIsWanted, log);
+  if (softLimit !== undefined && !setSoftLimit(softLimit)) {
+    const why = "could not restore the soft limit of open files (no prlimit in this image)";
+    log.warn({ phase: "hand-over", soft: softLimit }, why);
+  }
   log.info(
     { phase: "hand-over", server: server.file, ms: Math.round(performance.now()) },
     "handed over",
@@ -47,6 +47,9 @@ export async function handOver(what: HandOver, log: Log, signal: AbortSignal): P
   await turn();
   await turn();
   signal.throwIfAborted();
+  // One that arrives from here on would be caught and never told; without a listener it ends the process. (Not as
+  // PID 1, to which it means nothing until the server listens.)
+  for (const name of stopSignals) process.removeAllListeners(name);
   try {
     process.execve?.(server.file, [...server.argv], what.environment);
   } catch (error) {
@@ -55,26 +58,11 @@ export async function handOver(what: HandOver, log: Log, signal: AbortSignal): P
   throw execFailed(server.file, undefined);
 }
 
-function limitNotSet(soft: number, isWanted: boolean, log: Log): void {
-  if (isWanted) {
-    throw new HeadgateError(
-      "usage",
-      `--nofile ${soft} could not be set: under Node it takes prlimit (util-linux), which this image lacks`,
-      {
-        fix: "install util-linux, use headgate's own executable, or set the limit on the container",
-      },
-    );
-  }
-  log.warn(
-    { phase: "hand-over", soft },
-    "could not restore the soft limit of open files (no prlimit in this image)",
-  );
-}
-
 function execFailed(file: string, cause: unknown): HeadgateError {
   const why = cause instanceof Error ? cause.message : "execve returned";
   return new HeadgateError("not_executable", `${file} could not be executed: ${why}`, { cause });
 }
 
+const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const doNothing = (): void => undefined;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -11,7 +11,7 @@ type Limits = { readonly soft: number; readonly hard: number };
  * (https://github.com/libuv/libuv/pull/3181) and exec passes that on: a server that sizes tables by it, or uses
  * select(), would be surprised. What it was before is known only from the parent process, if there is one to see.
  * @param wanted --nofile
- * @throws HeadgateError usage (64) when --nofile is above the hard limit
+ * @throws HeadgateError usage (64) when --nofile is above the hard limit, or cannot be set here
  */
 export function wantedSoftLimit(wanted: number | undefined): number | undefined {
   const own = readLimits("self");
@@ -21,9 +21,23 @@ export function wantedSoftLimit(wanted: number | undefined): number | undefined 
       fix: "lower it, or raise the container's limit (docker run --ulimit nofile=SOFT:HARD)",
     });
   }
-  if (wanted !== undefined) return wanted === own.soft ? undefined : wanted;
+  if (wanted !== undefined) {
+    // Tried now, with the limit there is: to learn of it after the migration would be too late.
+    if (!setSoftLimit(own.soft)) throw cannotSet(wanted);
+    return wanted === own.soft ? undefined : wanted;
+  }
   const parent = process.ppid > 0 ? readLimits(String(process.ppid)) : undefined;
   return parent?.hard === own.hard && parent.soft < own.soft ? parent.soft : undefined;
+}
+
+function cannotSet(wanted: number): HeadgateError {
+  return new HeadgateError(
+    "usage",
+    `--nofile ${wanted} cannot be set: under Node it takes prlimit (util-linux), which this image lacks`,
+    {
+      fix: "install util-linux, use headgate's own executable, or set the limit on the container",
+    },
+  );
 }
 
 function readLimits(pid: string): Limits | undefined {
@@ -46,9 +60,10 @@ function readLimits(pid: string): Limits | undefined {
 export function setSoftLimit(soft: number): boolean {
   const hard = readLimits("self")?.hard ?? soft;
   if (process.versions["bun"] !== undefined) return setByCall(soft, hard);
+  const limits = [soft, hard].map((limit) => (Number.isFinite(limit) ? limit : "unlimited"));
   const { status } = process
     .getBuiltinModule("node:child_process")
-    .spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${soft}:${hard}`], {
+    .spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${limits.join(":")}`], {
       stdio: "ignore",
     });
   return status === 0;

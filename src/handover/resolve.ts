@@ -139,11 +139,13 @@ const machines: { readonly [architecture: string]: readonly number[] } = {
 function checkElf(file: string, name: string, head: Buffer): void {
   const is64 = head[4] === 2;
   const isLittle = head[5] === 1;
-  if (!isLittle || head.length < 64) return;
+  if (head.length < 64) return;
   const known = machines[process.arch];
-  if (known !== undefined && !known.includes(head.readUInt16LE(18)) && !hasForeignBinaries()) {
+  const isOurs = isLittle && known?.includes(head.readUInt16LE(18));
+  if (known !== undefined && !isOurs && !hasForeignBinaries()) {
     throw notExecutable(name, `${file} is for another processor than this ${process.arch}`);
   }
+  if (!isLittle) return;
   const headers = is64 ? Number(head.readBigUInt64LE(32)) : head.readUInt32LE(28);
   const size = head.readUInt16LE(is64 ? 54 : 42);
   const count = head.readUInt16LE(is64 ? 56 : 44);
@@ -154,7 +156,7 @@ function checkElf(file: string, name: string, head: Buffer): void {
     const offset = is64 ? Number(head.readBigUInt64LE(at + 8)) : head.readUInt32LE(at + 4);
     const length = is64 ? Number(head.readBigUInt64LE(at + 32)) : head.readUInt32LE(at + 16);
     const loader = head.subarray(offset, offset + length - 1).toString();
-    if (offset + length <= head.length && !existsSync(loader)) {
+    if (offset + length <= head.length && !isExecutableFile(loader)) {
       throw notExecutable(
         name,
         `${file} needs the loader ${loader}, which this image does not have (a glibc program on musl, or the reverse?)`,

@@ -1,19 +1,22 @@
 import { HeadgateError } from "../errors.ts";
 import { ConnectionLost } from "../postgres/session.ts";
 import type { Log } from "../report/log.ts";
-import { applyMigration, createHistory, type Target } from "./apply.ts";
+import { applyMigration } from "./apply.ts";
 import type { Migration } from "./folder.ts";
+import type { History } from "./history.ts";
+import { prepareHistory } from "./prepare-history.ts";
+import type { Target } from "./record.ts";
 import { findUnsendable } from "./transaction-control.ts";
 
 /**
  * Applies files in order, each with its history row, and says so after each.
- * @param needsHistory whether the history table has to be made first
- * @throws HeadgateError sql_failed (1), or not_ready (69) when the connection was lost
+ * @param history as it was found under the lock
+ * @throws HeadgateError sql_failed (1), refused (77) without the rights, not_ready (69) when the connection was lost
  */
 export async function applyPending(
   target: Target,
   pending: readonly Migration[],
-  needsHistory: boolean,
+  history: History,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
@@ -25,7 +28,7 @@ export async function applyPending(
   const started = performance.now();
   let current: Migration | undefined;
   try {
-    if (needsHistory) await createHistory(target, signal);
+    await prepareHistory(target, history, signal);
     for (current of pending) {
       const began = performance.now();
       await applyMigration(target, current, signal);
@@ -49,7 +52,7 @@ function refuseUnsendable(pending: readonly Migration[]): void {
 
 function connectionLost(cause: ConnectionLost, current: Migration | undefined): HeadgateError {
   const during =
-    current === undefined ? "the history table was made" : `${current.path} was applied`;
+    current === undefined ? "the history table was prepared" : `${current.path} was applied`;
   const isAtomic = current?.isTransactional ?? true;
   return new HeadgateError(
     "not_ready",

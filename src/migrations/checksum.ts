@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 const byteOrderMark = "\uFEFF";
 
@@ -7,9 +7,7 @@ const byteOrderMark = "\uFEFF";
  * name followed by its text (postgres-migrations 5.3.0, dist/migration-file.js). Renaming a file changes it.
  */
 export function checksumOf(fileName: string, text: string): string {
-  return createHash("sha1")
-    .update(fileName + text, "utf8")
-    .digest("hex");
+  return hash("sha1", fileName + text);
 }
 
 /**

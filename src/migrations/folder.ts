@@ -46,15 +46,12 @@ export async function readFolder(folder: string): Promise<readonly Migration[]> 
     const path = join(folder, fileName);
     try {
       const { id, name, type } = parseFileName(fileName);
-      const bytes = readFileSync(path);
-      const text = type === "js" ? await generateSql(path) : bytes.toString("utf8");
-      migrations.push(
-        toMigration({ id, name, fileName, path, text, isUtf8: isUtf8(bytes) }, problems),
-      );
+      const text = type === "js" ? await generateSql(path) : readFileSync(path, "utf8");
+      migrations.push(toMigration({ id, name, fileName, path, text }, problems));
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
       if (/^E[A-Z]+$/.test(code)) problems.push(`${path}: cannot be read (${code})`);
-      else if (fileName.endsWith(".js") && /^\d/.test(fileName)) {
+      else if (/^-?\d.*\.js$/i.test(fileName)) {
         problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
       } else {
         problems.push(
@@ -97,7 +94,7 @@ async function generateSql(path: string): Promise<string> {
 }
 
 function toMigration(
-  file: Pick<Migration, "id" | "name" | "fileName" | "path" | "text"> & { isUtf8: boolean },
+  file: Pick<Migration, "id" | "name" | "fileName" | "path" | "text">,
   problems: string[],
 ): Migration {
   const { id, name, fileName, path, text } = file;
@@ -111,7 +108,7 @@ function toMigration(
     );
   }
   const sql = withoutByteOrderMark(text);
-  const defect = !file.isUtf8
+  const defect = !wasUtf8(path, text)
     ? "is not valid UTF-8; save it as UTF-8"
     : sql.includes("\0")
       ? "contains a NUL byte, which the server cannot take"
@@ -122,6 +119,11 @@ function toMigration(
     isTransactional: !noTransaction.test(header.exec(sql)?.[0] ?? ""),
     ...(defect === undefined ? {} : { defect }),
   };
+}
+
+/** Decoding replaces invalid bytes by U+FFFD; only where there is one, it is worth looking whether it was in the file. */
+function wasUtf8(path: string, text: string): boolean {
+  return !text.includes("\uFFFD") || path.endsWith(".js") || isUtf8(readFileSync(path));
 }
 
 /** Duplicate numbers, duplicate names (the history's `name` is unique), numbers below 1, and gaps. */

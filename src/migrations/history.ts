@@ -19,6 +19,10 @@ export type AppliedRow = {
   readonly executedAt: string | null;
 };
 
+/** ASCII's own separators of records and units, which no file name has. */
+const rowEnd = 30;
+const fieldEnd = 31;
+
 /** The history as it is; `exists` is false where there is no table yet. */
 export type History = { readonly exists: boolean; readonly rows: readonly AppliedRow[] };
 
@@ -46,7 +50,7 @@ export const createHistoryTable = (names: readonly string[]): string =>
 
 /**
  * Reads the session's facts and the whole history in one query. Takes no lock beyond that of a SELECT.
- * The facts stand on every row: measured, that is half the time of gathering the rows into one value.
+ * The rows come as one text: measured, that is half the time of JSON on the server, and of a hundred rows here.
  * @param names the history table as configured: table, or schema and table
  * @throws HeadgateError when the table is another tool's (65) or may not be read (77)
  */
@@ -56,14 +60,12 @@ export async function lookAtHistory(
   signal: AbortSignal,
 ): Promise<Look> {
   const table = quoteTable(names);
+  const row = `concat_ws(chr(${fieldEnd}), id, hash, coalesce(executed_at::text, ''), name)`;
+  const rows = `(select string_agg(${row}, chr(${rowEnd})) from ${table}) as history`;
   try {
-    const [result] = await session.query(
-      `select ${factColumns}, h.id, h.name, h.hash, h.executed_at::text as executed_at
-      from (select 1) one left join ${table} h on true`,
-      signal,
-    );
-    const rows = result?.rows ?? [];
-    return { facts: readFacts(rows[0] ?? {}), history: { exists: true, rows: readRows(rows) } };
+    const [result] = await session.query(`select ${factColumns}, ${rows}`, signal);
+    const [first = {}] = result?.rows ?? [];
+    return { facts: readFacts(first), history: { exists: true, rows: readRows(first["history"]) } };
   } catch (error) {
     const code = sqlState(error);
     if (code === "42P01" || code === "3F000") {
@@ -82,14 +84,14 @@ export async function lookAtHistory(
   }
 }
 
-function readRows(rows: readonly Record<string, unknown>[]): AppliedRow[] {
-  return rows
-    .filter((row) => row["id"] !== null)
-    .map((row) => ({
-      id: Number(row["id"]),
-      name: row["name"] as string,
-      hash: row["hash"] as string,
-      executedAt: row["executed_at"] as string | null,
+function readRows(text: unknown): AppliedRow[] {
+  if (typeof text !== "string") return []; // the sum of no rows is NULL
+  return text
+    .split(String.fromCharCode(rowEnd))
+    .map((row) => row.split(String.fromCharCode(fieldEnd)))
+    .map(([id, hash = "", executedAt = "", name = ""]) => ({
+      ...{ id: Number(id), name, hash },
+      executedAt: executedAt === "" ? null : executedAt,
     }))
     .toSorted((a, b) => a.id - b.id);
 }

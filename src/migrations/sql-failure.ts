@@ -25,7 +25,7 @@ export function explainSqlError(
   const place = findPlace(migration.sql, error, sent, completed);
   const where =
     place === undefined
-      ? `${migration.path} (at the end, when it was committed)`
+      ? `${migration.path} (at the end, when it was recorded and committed)`
       : `${migration.path}:${place.line}:${place.column}`;
   return new HeadgateError(
     "sql_failed",
@@ -60,6 +60,8 @@ function findPlace(
   const position =
     error.position === undefined ? 0 : Number(error.position) - 1 - sent.charactersBefore;
   const offset = error.position === undefined ? undefined : utf16Offset(sql, position);
+  // Behind the line break and the semicolon that follow the text: in the record, or at the commit.
+  if (offset === sql.length && position > [...sql].length + 1) return undefined;
   const statement =
     offset === undefined || position < 0
       ? // No position: a failure while running. The statements before it have each reported their completion.

@@ -48,6 +48,15 @@ export function parseConnectionUrl(
   const [, hosts = "", path = "", query = ""] =
     /^([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(rest.slice(at + 1)) ?? [];
 
+  const keywordHasAt = query.split("&").some((pair) => pair.split("=", 1)[0]?.includes("@"));
+  if (at < 0 && (path.includes("@") || keywordHasAt)) {
+    // Read on, a piece of the password would be the database's name, which is logged.
+    mistakes.push(
+      `${name}: there is an @ where the database name should be; write an unescaped / in the password as %2F`,
+    );
+    return { keywords, mistakes };
+  }
+
   const colon = userInfo.indexOf(":");
   const user = colon < 0 ? userInfo : userInfo.slice(0, colon);
   if (user !== "") keywords["user"] = decode(user, "user name");

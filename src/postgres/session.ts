@@ -5,6 +5,7 @@ import { withTimeout, within } from "../deadline.ts";
 import { dial } from "./dial.ts";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
 import { isServerError } from "./sqlstate.ts";
+import { TlsRefused } from "./tls.ts";
 
 /** A NOTICE or WARNING of the server. */
 export type Notice = { readonly severity: string; readonly message: string };
@@ -26,8 +27,8 @@ export type Session = {
   /** How many statements of the latest query the server completed; tells which one failed. */
   readonly completed: () => number;
   onNotice(listen: (notice: Notice) => void): void;
-  /** Says goodbye and closes. Never throws; bounded in time. */
-  end(): Promise<void>;
+  /** Says goodbye and closes; what is on its way to the server gets there. Never throws. */
+  end(): void;
 };
 
 /** The connection ended while it was needed; whether the last statement took effect is not known from here. */
@@ -75,7 +76,11 @@ export async function logIn(
     user: settings.user,
     database: settings.database,
     // A function, because with no password at all pg would go looking for ~/.pgpass.
-    password: () => settings.password ?? missingPassword(),
+    password: () => {
+      // Now, because a server in the middle may ask for the password in the clear.
+      mustBeBound();
+      return settings.password ?? missingPassword();
+    },
     application_name: applicationName,
     ssl: false,
     stream: () => socket,
@@ -85,9 +90,13 @@ export async function logIn(
   const { connection } = client as unknown as Internals;
   const internals = client as unknown as Internals;
 
+  let boundChannel = false;
+  const mustBeBound = (): void => {
+    if (settings.channelBinding !== "require" || boundChannel) return;
+    throw new TlsRefused("channel_binding=require, but the server did not offer it");
+  };
   let lost: Error | undefined;
   client.on("error", (error: Error) => (lost ??= error));
-  let boundChannel = false;
   connection.on("authenticationSASL", (message: { mechanisms: string[] }) => {
     boundChannel = bindsChannel && message.mechanisms.includes("SCRAM-SHA-256-PLUS");
   });
@@ -96,9 +105,7 @@ export async function logIn(
 
   try {
     await within(signal, client.connect());
-    if (settings.channelBinding === "require" && !boundChannel) {
-      throw new Error("channel_binding=require, but the server did not offer it");
-    }
+    mustBeBound();
   } catch (error) {
     socket.destroy();
     throw error;
@@ -146,15 +153,10 @@ export async function logIn(
         abort.removeEventListener("abort", stop);
       }
     },
-    end: async () => {
+    end: () => {
       // Not client.end(), which waits for the server to close its side: a millisecond that each boot would pay.
-      if (lost === undefined) {
-        await Promise.race([
-          new Promise<void>((done) => socket.end(terminate, done)),
-          pause(cancelPatienceMs),
-        ]);
-      }
-      socket.destroy();
+      if (lost === undefined && socket.writable) socket.end(terminate);
+      else socket.destroy();
     },
   };
 }
@@ -194,5 +196,3 @@ const missingPassword = (): never => {
 export class MissingPassword extends Error {}
 
 const timedOut = (): Error => new Error("timed out");
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -20,6 +20,16 @@ export function sqlState(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/**
+ * Whether pg_hba.conf has no line that lets this user in from here, encrypted as it is. The server says 28000 also of a
+ * role that does not exist; only the C routine tells the two apart.
+ */
+export function isHbaRejection(error: unknown): boolean {
+  return (
+    isServerError(error) && error.code === "28000" && error.routine !== "InitializeSessionUserId"
+  );
+}
+
 /** Names of the SQLSTATEs that migrations meet (PostgreSQL, appendix A); others are shown by number only. */
 const names: { readonly [code: string]: string } = {
   "08006": "connection_failure",

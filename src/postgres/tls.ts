@@ -8,8 +8,10 @@ import type { DatabaseSettings } from "./settings.ts";
 
 /**
  * What libpq's `sslmode` and certificate files mean for a TLS connection
- * (https://www.postgresql.org/docs/current/libpq-ssl.html, table 32.1): `require` checks nothing unless a root
- * certificate is there, `verify-ca` the chain, `verify-full` also the name.
+ * (https://www.postgresql.org/docs/current/libpq-ssl.html, table 32.1): `verify-ca` checks the chain, `verify-full`
+ * also the name, and the weaker ones nothing, unless a root certificate is there: then they check the chain too
+ * (fe-secure-openssl.c, initialize_SSL). One that is named and cannot be read is refused, where libpq would go on
+ * without the check.
  * @param settings with an sslMode other than `disable`
  * @param host the name to check the certificate against
  * @throws HeadgateError usage (64) when a certificate file that is asked for cannot be read
@@ -33,20 +35,24 @@ export function tlsOptions(settings: DatabaseSettings, host: string): Connection
       },
     );
   }
-  const verifies = mustVerify || (sslMode === "require" && rootCert !== undefined);
   return {
     // A server name that is an address must not be sent (RFC 6066, section 3), but is still what is checked.
     host,
     ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
-    rejectUnauthorized: verifies,
-    ...(verifies && rootCert !== "system" && rootCert !== undefined
-      ? { ca: readPem("sslrootcert", rootCert) }
-      : {}),
+    rejectUnauthorized: rootCert !== undefined,
+    ...(rootCert === undefined ? {} : { ca: rootCertificates(rootCert) }),
     ...(cert === undefined ? {} : { cert: readPem("sslcert", cert) }),
     ...(key === undefined ? {} : { key: readPem("sslkey", key) }),
     ...(sslMode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
     ...(settings.directTls ? { ALPNProtocols: ["postgresql"] } : {}),
   };
+}
+
+/** `system` is the operating system's store, which is not what either runtime trusts by itself. */
+function rootCertificates(rootCert: string): Buffer | string[] {
+  return rootCert === "system"
+    ? process.getBuiltinModule("node:tls").getCACertificates("system")
+    : readPem("sslrootcert", rootCert);
 }
 
 function readPem(parameter: string, path: string): Buffer {
@@ -78,8 +84,14 @@ const transient = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED"]);
 export async function upgradeToTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
   // Loaded only here: it is 9 ms of Node's start.
   const tls = await import("node:tls");
+  let secure: TLSSocket;
+  try {
+    secure = tls.connect({ ...options, socket });
+  } catch (error) {
+    // A certificate or key that cannot be parsed.
+    throw new TlsRefused((error as Error).message, error);
+  }
   return new Promise((resolve, reject) => {
-    const secure = tls.connect({ ...options, socket });
     const closed = (): void =>
       reject(new Error("the connection was closed during the TLS handshake"));
     secure.once("secureConnect", () => {

@@ -2,7 +2,7 @@ import type { Attempt } from "../postgres/connect.ts";
 import { ConnectTimeout } from "../postgres/connect.ts";
 import { NotWritable } from "../postgres/facts.ts";
 import { ConnectionLost, MissingPassword } from "../postgres/session.ts";
-import { isServerError, sqlState } from "../postgres/sqlstate.ts";
+import { isHbaRejection, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { TlsRefused } from "../postgres/tls.ts";
 
 /**
@@ -38,7 +38,7 @@ const networkStates: { readonly [code: string]: string } = {
 
 /**
  * Says of a failed attempt whether waiting can help. Judges by SQLSTATE and errno, never by message text, which is
- * translated; the two meanings of 28000 differ in the C routine that raises them.
+ * translated.
  */
 export function judge({ endpoint, error }: Attempt): Judgement {
   const address = endpoint.host.startsWith("/")
@@ -63,7 +63,7 @@ export function judge({ endpoint, error }: Attempt): Judgement {
     return say(
       "fatal",
       "TLS refused",
-      "check sslmode, sslrootcert and the host name against the server's certificate",
+      "check sslmode, sslrootcert, channel_binding and the host name against the server and its certificate",
     );
   }
   if (!isServerError(error)) {
@@ -91,13 +91,13 @@ export function judge({ endpoint, error }: Attempt): Judgement {
     case "42501":
       return say("grace", "connect not granted", "grant connect on the database to the role");
     case "28000":
-      return error.routine === "InitializeSessionUserId"
-        ? say("grace", "role missing", "create the role, or let it log in")
-        : say(
+      return isHbaRejection(error)
+        ? say(
             "fatal",
             "rejected by pg_hba.conf",
             "add a line for this user, database and address, or change sslmode",
-          );
+          )
+        : say("grace", "role missing", "create the role, or let it log in");
   }
   // Class 08 is also what PgBouncer reports while its server is down; 53 and 57 are the server's own state, XX its bug.
   if (/^(08|53|57|58|XX)/.test(error.code)) return say("retry", "server error");
@@ -108,14 +108,16 @@ export function judge({ endpoint, error }: Attempt): Judgement {
   );
 }
 
-const weight = { retry: 0, grace: 1, fatal: 2 } as const;
+const weight = { retry: 0, grace: 2, fatal: 3 } as const;
+
+/** How far an attempt got: a server that answered, even with "starting up", says more than a network that did not. */
+const reach = ({ verdict, error }: Judgement): number =>
+  weight[verdict] +
+  (verdict === "retry" && (isServerError(error) || error instanceof NotWritable) ? 1 : 0);
 
 /** Of several addresses the one that got furthest: its answer says most about what is wrong. */
 export function judgeAll(attempts: readonly Attempt[]): Judgement {
   const [first, ...others] = attempts.map(judge);
   if (first === undefined) throw new Error("no address was tried");
-  return others.reduce(
-    (best, next) => (weight[next.verdict] >= weight[best.verdict] ? next : best),
-    first,
-  );
+  return others.reduce((best, next) => (reach(next) >= reach(best) ? next : best), first);
 }

@@ -1,5 +1,5 @@
 import { HeadgateError } from "../errors.ts";
-import { ConnectFailed, connectFirst } from "../postgres/connect.ts";
+import { ConnectFailed, connectFirst, ConnectTimeout } from "../postgres/connect.ts";
 import type { Session } from "../postgres/session.ts";
 import type { DatabaseSettings } from "../postgres/settings.ts";
 import type { Log } from "../report/log.ts";
@@ -42,18 +42,20 @@ export async function waitUntilReady<T>(
   let state = "";
   let graceStarted: number | undefined;
   let lastLine = 0;
+  let last: Judgement | undefined;
 
   for (;;) {
     const left = options.waitTimeoutMs - (performance.now() - started);
-    const judgement = await attempt(
-      options,
-      Math.max(left, options.waitTimeoutMs === 0 ? Infinity : 1),
-      signal,
-    );
-    if ("session" in judgement) {
+    if (last !== undefined && left <= 0) throw failure(last, since(started));
+    const outcome = await attempt(options, options.waitTimeoutMs === 0 ? Infinity : left, signal);
+    if ("session" in outcome) {
       if (state !== "") log.info({ phase: "wait", ms: since(started) }, "ready");
-      return judgement;
+      return outcome;
     }
+    // An attempt that the deadline cut short says less about the server than the one before it.
+    const wasCut = outcome.error instanceof ConnectTimeout && outcome.error.isCut;
+    const judgement = wasCut ? (last ?? outcome) : outcome;
+    last = judgement;
     const now = performance.now();
     graceStarted = judgement.verdict === "grace" ? (graceStarted ?? now) : undefined;
     const graceIsOver = graceStarted !== undefined && now - graceStarted >= options.authGraceMs;
@@ -86,27 +88,28 @@ async function attempt<T>(
   leftMs: number,
   signal: AbortSignal,
 ): Promise<{ session: Session; answer: T } | Judgement> {
-  const timeoutMs = Math.min(options.connectTimeoutMs, leftMs);
+  const { applicationName, ask, createDatabase } = options;
+  const limits = { eachMs: options.connectTimeoutMs, allMs: leftMs };
   try {
-    return await connectFirst(
-      options.settings(),
-      options.applicationName,
-      timeoutMs,
-      signal,
-      options.ask,
-    );
+    return await connectFirst(options.settings(), applicationName, limits, signal, ask);
   } catch (error) {
-    if (!(error instanceof ConnectFailed)) throw error;
-    // What `ask` or the certificates say about the configuration itself is not for waiting.
-    const known = error.attempts.find((entry) => entry.error instanceof HeadgateError);
-    if (known !== undefined) throw known.error;
-    const judgement = judgeAll(error.attempts);
-    if (judgement.state === "database missing" && options.createDatabase !== undefined) {
-      await options.createDatabase(signal);
-      return { ...judgement, verdict: "retry", state: "database created" };
+    const judgement = judgeFailure(error);
+    if (judgement.state !== "database missing" || createDatabase === undefined) return judgement;
+    try {
+      await createDatabase(signal);
+    } catch (failed) {
+      return judgeFailure(failed);
     }
-    return judgement;
+    return { ...judgement, verdict: "retry", state: "database created" };
   }
+}
+
+/** @throws what is not for waiting: the signal's reason, and what `ask` or the certificates say of the configuration */
+function judgeFailure(error: unknown): Judgement {
+  if (!(error instanceof ConnectFailed)) throw error;
+  const known = error.attempts.find((entry) => entry.error instanceof HeadgateError);
+  if (known !== undefined) throw known.error;
+  return judgeAll(error.attempts);
 }
 
 function failure({ verdict, state, address, error, fix }: Judgement, ms: number): HeadgateError {

@@ -1,4 +1,4 @@
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { writeFully } from "./print.ts";
 import { formatText } from "./text.ts";
 
@@ -23,19 +23,22 @@ export function createLog(
       2,
       redact(format === "json" ? line : formatText(JSON.parse(line) as Record<string, unknown>)),
     );
-  const logger = pino(
-    {
-      level,
-      base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write },
-  );
+  let logger: Logger | undefined;
+  // Made at the first line: the log that only mistakes in the arguments would use is seldom needed.
+  const lines = (): Logger =>
+    (logger ??= pino(
+      {
+        level,
+        base: null,
+        timestamp: () => `,"time":"${new Date().toISOString()}"`,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      { write },
+    ));
   return {
-    debug: (facts, event) => logger.debug(facts, event),
-    info: (facts, event) => logger.info(facts, event),
-    warn: (facts, event) => logger.warn(facts, event),
-    error: (facts, event) => logger.error(facts, event),
+    debug: (facts, event) => lines().debug(facts, event),
+    info: (facts, event) => lines().info(facts, event),
+    warn: (facts, event) => lines().warn(facts, event),
+    error: (facts, event) => lines().error(facts, event),
   };
 }
