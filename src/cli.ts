@@ -27,7 +27,7 @@ export function readArguments(argv: readonly string[]): Command {
   const flags = new Map<string, string[]>();
 
   // Not strict, because strict parsing throws at the first mistake and headgate lists them all.
-  const { tokens, positionals, values } = parseArgs({
+  const { tokens, values } = parseArgs({
     args: [...own],
     strict: false,
     tokens: true,
@@ -44,6 +44,15 @@ export function readArguments(argv: readonly string[]): Command {
     },
   });
 
+  const isUnknown = (name: string): boolean =>
+    !(name in switches) && !options.some((option) => option.name === name);
+  const positionals = tokens.flatMap((token, index) => {
+    if (token.kind !== "positional") return [];
+    const before = tokens[index - 1];
+    // What follows a misspelt flag is its value, and no second mistake; it may be a secret, too.
+    const isValue = before?.kind === "option" && isUnknown(before.name) && !isCommand(token.value);
+    return isValue ? [] : [token.value];
+  });
   const [typed, ...rest] = positionals;
   if (values["version"] === true) return { verb: "version", flags, server, mistakes };
   const verb =
@@ -98,6 +107,8 @@ export function readArguments(argv: readonly string[]): Command {
   }
   return { verb: command, flags, server, mistakes };
 }
+
+const isCommand = (word: string): boolean => commandNames.some((name) => name === word);
 
 // Only the first word of what was typed is repeated in a mistake, and no URL: the rest may hold secrets.
 const isUrl = (typed: string | undefined): boolean => typed?.includes("://") === true;

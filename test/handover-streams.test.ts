@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
-import { constants, openSync, readSync, readFileSync } from "node:fs";
+import { constants, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before } from "node:test";
+import { after, before, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { execa } from "execa";
 import { temporaryFolder } from "./helpers/cleanup.ts";
 import { eventually } from "./helpers/eventually.ts";
 import { becomes, direct, testEverywhere } from "./helpers/everywhere.ts";
-import { type Artifact, proc, requireOrSkip, startHeadgate } from "./helpers/headgate.ts";
+import {
+  type Artifact,
+  artifacts,
+  proc,
+  requireOrSkip,
+  startHeadgate,
+} from "./helpers/headgate.ts";
 import { makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 import { type Proxy, startProxy } from "./helpers/proxy.ts";
@@ -78,6 +85,17 @@ testEverywhere(
   },
 );
 
+for (const artifact of artifacts.filter(({ command }) => command.length > 1)) {
+  test(`E3 pipes that a preloaded module made non-blocking are blocking again (${artifact.name})`, async () => {
+    const { wrap, log } = await makePipes();
+    const module = join(temporaryFolder("headgate-preload-"), "preload.cjs");
+    writeFileSync(module, "setImmediate(() => [process.stdin, process.stdout]);");
+    const preloaded = ["env", `NODE_OPTIONS=--require ${module}`];
+    const wanted = await flagsOfSleep(direct, false, wrap);
+    assert.deepEqual(await flagsOfSleep(artifact, false, [...wrap, ...preloaded], log), wanted);
+  });
+}
+
 testEverywhere(
   "E3 stdin, stdout and stderr that were non-blocking before stay so",
   async ({ artifact, pid1 }) => {
@@ -95,10 +113,7 @@ testEverywhere(
 testEverywhere(
   "E3 a socket as stdout and stderr, and a file, keep their flags",
   async ({ artifact, pid1 }) => {
-    assert.deepEqual(
-      await flagsOfSleep(artifact, pid1, []),
-      await flagsOfSleep(direct, pid1, []),
-    );
+    assert.deepEqual(await flagsOfSleep(artifact, pid1, []), await flagsOfSleep(direct, pid1, []));
     const path = join(temporaryFolder("headgate-streams-"), "log");
     const wrap = ["sh", "-c", 'f=$1; shift; exec "$@" <"$f" >>"$f" 2>&1', "sh", path];
     await execa("touch", [path]);
@@ -117,13 +132,16 @@ testEverywhere("E3 a terminal keeps its flags", async ({ artifact, pid1 }, t) =>
   const onTerminal = async (command: string[]) => {
     const place = pid1 ? ["unshare", "-Urpf", "--mount-proc"] : [];
     const typed = quote([...place, ...command, "sh", "-c", ask]);
+    await proxy.setMode("refuse");
     const running = execa("script", ["-qec", typed, "/dev/null"], { env, stdin: "ignore" });
-    if (command.length > 0) await eventually("it tries", () => attempts.length > 0);
+    let text = "";
+    running.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    if (command.length > 0)
+      await eventually("it waits for Postgres", () => text.includes("waiting"));
     await proxy.setMode("pass");
-    const { stdout } = await running;
-    return { flags: stdout.match(/^flags:.*$/gm), text: stdout };
+    await running;
+    return { flags: text.match(/^flags:.*$/gm), text };
   };
-  const attempts = [1];
   const wanted = await onTerminal([]);
   const found = await onTerminal([...artifact.command, ...gate, "--"]);
   assert.match(found.text, /headgate: handed over/);
@@ -161,10 +179,14 @@ testEverywhere(
     await eventually("seq waits for the reader", () =>
       proc.status(running.pid)["State"]?.startsWith("S"),
     );
-    while (running.child.exitCode === null || read() > 0) {
-      if (read() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    let ended = false;
+    const ending = running.result.finally(() => (ended = true));
+    for (let over = false; !over;) {
+      over = ended;
+      while (read() > 0) over = false;
+      await setImmediate();
     }
-    const { exitCode } = await running.result;
+    const { exitCode } = await ending;
     assert.equal(exitCode, 0);
     const numbers = text.split("\n").filter((line) => /^\d+$/.test(line));
     assert.equal(numbers.length, 300_000);

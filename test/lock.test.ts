@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { lockKeys } from "../src/lock/key.ts";
+import { eventually } from "./helpers/eventually.ts";
 import {
   type Artifact,
   type HeadgateResult,
@@ -10,9 +12,9 @@ import {
   requireOrSkip,
   runHeadgate,
 } from "./helpers/headgate.ts";
-import { lockKeys } from "../src/lock/key.ts";
 import { happy, makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
+import { startProxy } from "./helpers/proxy.ts";
 
 let server: Postgres;
 before(async () => {
@@ -71,11 +73,20 @@ async function assertAppliedOnce(database: string, replicas: HeadgateResult[]): 
 }
 
 for (const artifact of artifacts) {
-  test(`L1 of 50 replicas started at once each file is applied by one, and all reach their server (${artifact.name})`, async () => {
+  test(`L1 of 50 replicas started at once each file is applied by one, and all reach their server (${artifact.name})`, async (t) => {
     const database = await createDatabase(server);
-    const migrations = makeMigrations(countedFiles());
-    const env = { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: migrations };
-    const replicas = await startReplicas(50, artifact, env);
+    // Lets them in all at the same moment.
+    const proxy = await startProxy(server.port);
+    t.after(() => proxy.stop());
+    await proxy.setMode("blackhole");
+    const running = startReplicas(50, artifact, {
+      DATABASE_URL: server.url(database, { port: proxy.port }),
+      HEADGATE_MIGRATIONS: makeMigrations(countedFiles()),
+      HEADGATE_CONNECT_TIMEOUT: "60s",
+    });
+    await eventually("all are at the door", () => proxy.open === 50, 30_000);
+    await proxy.setMode("pass");
+    const replicas = await running;
     assertAllServe(replicas);
     await assertAppliedOnce(database, replicas);
   });
@@ -132,8 +143,9 @@ async function startSmallServer(): Promise<{ small: Postgres; url: string; datab
 }
 
 for (const artifact of artifacts) {
-  test(`L4 40 replicas boot on a server of 10 connections, and old pods keep theirs (${artifact.name})`, async () => {
+  test(`L4 40 replicas boot on a server of 10 connections, and old pods keep theirs (${artifact.name})`, async (t) => {
     const { small, database, url } = await startSmallServer();
+    t.after(() => small.stop());
     // Three old pods that serve all the while.
     const api = { user: "api", password: "api-password" };
     const oldPods = await Promise.all([1, 2, 3].map(() => small.connect(database, api)));
@@ -157,6 +169,5 @@ for (const artifact of artifacts) {
     assert.deepEqual(appliedBy(replicas), Object.keys(files));
     const refusals = small.log().match(/FATAL: {2}(sorry, too many|remaining connection)/g) ?? [];
     assert.ok(refusals.length > 0, "the server was full");
-    await small.stop();
   });
 }

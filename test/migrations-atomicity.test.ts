@@ -28,7 +28,7 @@ const migrations = makeMigrations(
     Array.from({ length: count }, (_, index) => [
       `${index + 1}_step-${index + 1}.sql`,
       `CREATE TABLE step_${index + 1} (id int);
-      SELECT pg_sleep(0.01);
+      SELECT pg_sleep(0.005);
       CREATE INDEX step_${index + 1}_id ON step_${index + 1} (id);`,
     ]),
   ),
@@ -44,6 +44,16 @@ function randomNumbers(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** The history table as postgres-migrations makes it, with a trigger that takes its time to record. */
+const slowHistory = `
+  CREATE TABLE migrations (
+    id integer PRIMARY KEY, name varchar(100) UNIQUE NOT NULL, hash varchar(40) NOT NULL,
+    executed_at timestamp DEFAULT current_timestamp
+  );
+  CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.01); RETURN new; END $$;
+  CREATE TRIGGER slow BEFORE INSERT ON migrations FOR EACH ROW EXECUTE FUNCTION be_slow();`;
 
 /** The numbers of the files whose tables, whose indexes, and whose history rows are there. */
 async function applied(database: string): Promise<number[]> {
@@ -113,8 +123,9 @@ async function interruptRepeatedly(
   const states = new Set<number>();
   let times = 0;
   const started = performance.now();
-  while (performance.now() - started < ms) {
+  for (let round = 0; performance.now() - started < ms; round++) {
     const database = await createDatabase(server);
+    if (round % 2 === 1) await server.psql(database, slowHistory);
     const env = { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: migrations };
     for (let done = 0; done < count && performance.now() - started < ms;) {
       const replica = await startHeadgate(artifact, ["migrate", "--wait-timeout", "100ms"], {

@@ -1,6 +1,6 @@
 import { openGate } from "../gate.ts";
 import type { Context } from "../look.ts";
-import { readBlockingFlags } from "../handover/blocking.ts";
+import { keepStderrBlocking, readBlockingFlags } from "../handover/blocking.ts";
 import { serverEnvironment } from "../handover/environment.ts";
 import { handOver, refuseWithoutExec } from "../handover/hand-over.ts";
 import { wantedSoftLimit } from "../handover/open-files.ts";
@@ -12,6 +12,7 @@ import { waitForDependencies } from "../readiness/dependencies.ts";
 export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<never> {
   const { config, log, signal } = context;
   const blockingFlags = readBlockingFlags();
+  keepStderrBlocking();
   refuseWithoutExec();
   const environment = serverEnvironment(config.unsetEnv, env);
   const server = resolveServer(config.server, environment["PATH"]);

@@ -1,6 +1,7 @@
 import { HeadgateError } from "../errors.ts";
 import type { Log } from "../report/log.ts";
 import { restoreBlockingFlags } from "./blocking.ts";
+import { stopCatching } from "./last-signal.ts";
 import { setSoftLimit } from "./open-files.ts";
 import type { Server } from "./resolve.ts";
 
@@ -25,7 +26,7 @@ export function refuseWithoutExec(): void {
 /**
  * Becomes the server. Everything of headgate must be closed by now; when it returns at all, it throws.
  * @param signal checked last, so that a SIGTERM which arrives until then still counts
- * @throws the signal's reason, or HeadgateError not_executable (126)
+ * @throws the stop signal that arrived, or HeadgateError not_executable (126)
  */
 export async function handOver(what: HandOver, log: Log, signal: AbortSignal): Promise<never> {
   const { server, softLimit } = what;
@@ -43,13 +44,7 @@ export async function handOver(what: HandOver, log: Log, signal: AbortSignal): P
   process.on("SIGPIPE", doNothing);
   process.on("SIGXFSZ", doNothing);
 
-  // A signal that arrived during the synchronous work above is still in libuv's queue: let it be delivered.
-  await turn();
-  await turn();
-  signal.throwIfAborted();
-  // One that arrives from here on would be caught and never told; without a listener it ends the process. (Not as
-  // PID 1, to which it means nothing until the server listens.)
-  for (const name of stopSignals) process.removeAllListeners(name);
+  await stopCatching(signal);
   try {
     process.execve?.(server.file, [...server.argv], what.environment);
   } catch (error) {
@@ -63,6 +58,4 @@ function execFailed(file: string, cause: unknown): HeadgateError {
   return new HeadgateError("not_executable", `${file} could not be executed: ${why}`, { cause });
 }
 
-const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const doNothing = (): void => undefined;
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

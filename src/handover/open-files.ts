@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { HeadgateError } from "../errors.ts";
+import { loadLibc } from "./bun-libc.ts";
 
 /** RLIMIT_NOFILE (linux/resource.h). */
 const RLIMIT_NOFILE = 7;
@@ -71,12 +72,8 @@ export function setSoftLimit(soft: number): boolean {
 
 function setByCall(soft: number, hard: number): boolean {
   try {
-    const { dlopen } = require("bun:ffi") as typeof import("bun:ffi");
-    // musl's loader answers to this name too.
-    const libc = dlopen("libc.so.6", { setrlimit: { args: ["i32", "ptr"], returns: "i32" } });
-    return (
-      libc.symbols.setrlimit(RLIMIT_NOFILE, new BigUint64Array([toRlim(soft), toRlim(hard)])) === 0
-    );
+    const limits = new BigUint64Array([toRlim(soft), toRlim(hard)]);
+    return loadLibc().setrlimit(RLIMIT_NOFILE, limits) === 0;
   } catch {
     return false;
   }

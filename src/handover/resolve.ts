@@ -88,15 +88,12 @@ function isRunnable(file: string, name: string, depth: number): boolean {
   const end = line.indexOf("\n");
   const first = line.subarray(0, end < 0 ? line.length : end);
   if (first.subarray(0, 2).toString("latin1") === "#!") {
-    const [interpreter = ""] = first
-      .subarray(2)
-      .toString()
-      .trim()
-      .split(/[ \t]+/);
+    // As the kernel reads it: only spaces and tabs separate, so a carriage return is part of the name.
+    const [, interpreter = ""] = /^#![ \t]*([^ \t]*)/.exec(first.toString()) ?? [];
     if (!isExecutableFile(interpreter) || depth >= deepestScript) {
       throw notExecutable(
         name,
-        `its interpreter "${interpreter}" does not exist or is not executable${first.at(-1) === 13 ? " (the line ends with a carriage return)" : ""}`,
+        `its interpreter "${interpreter.trimEnd()}" does not exist or is not executable${first.at(-1) === 13 ? " (the line ends with a carriage return)" : ""}`,
       );
     }
     if (!isRunnable(interpreter, name, depth + 1))

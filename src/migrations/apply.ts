@@ -72,7 +72,9 @@ async function applyByStatement(
   }
   const row = { id: migration.id, name: migration.name, hash: migration.checksum };
   try {
-    await session.query(`${restoreSession}; ${record(target, row)}`, signal);
+    // Apart, because a transaction is read-only from its start if the file has set default_transaction_read_only.
+    await session.query(restoreSession, signal);
+    await session.query(record(target, row), signal);
   } catch (error) {
     const behindTheFile = {
       charactersBefore: -migration.sql.length - 2,

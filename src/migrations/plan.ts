@@ -23,7 +23,7 @@ export function planMigrations(migrations: readonly Migration[], history: Histor
   const rows = new Map(history.rows.map((row) => [row.id, row]));
   const files = new Set(migrations.map(({ id }) => id));
   const newestFile = migrations.at(-1)?.id ?? 0;
-  const newestApplied = Math.max(0, ...migrations.map(({ id }) => (rows.has(id) ? id : 0)));
+  const newestApplied = Math.max(0, ...rows.keys());
 
   const found = migrations.filter(({ id }) => rows.has(id));
   const changed = found.flatMap((migration) => {

@@ -3,8 +3,17 @@ import { describeSqlState, isServerError, type ServerError } from "../postgres/s
 import type { Migration } from "./folder.ts";
 import { splitStatements } from "./statements.ts";
 
-/** Where in a file an error is: offset in UTF-16 units, line and column from 1, and the statement around it. */
-type Place = { readonly line: number; readonly column: number; readonly statement: string };
+/** Where in a file an error is: UTF-16 offset, line and column from 1, and the statement around it. */
+type Place = {
+  readonly offset: number;
+  readonly line: number;
+  readonly column: number;
+  readonly statement: string;
+};
+
+const lineEnd = /\r\n|\n|\r/;
+/** In an excerpt; what a terminal shows without drowning the rest. */
+const longestLine = 200;
 
 /**
  * Turns the server's error into one that says where and what to do.
@@ -29,7 +38,7 @@ export function explainSqlError(
       : `${migration.path}:${place.line}:${place.column}`;
   return new HeadgateError(
     "sql_failed",
-    `${where}: ${error.message} (${describeSqlState(error.code)})`,
+    `${where}: ${hideSecrets(error.message)} (${describeSqlState(error.code)})`,
     {
       fix: fixFor(error),
       cause: error,
@@ -40,9 +49,9 @@ export function explainSqlError(
         ...(place === undefined
           ? {}
           : { statement: shorten(place.statement), excerpt: excerpt(migration.sql, place) }),
-        ...(error.detail === undefined ? {} : { detail: error.detail }),
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
-        ...(error.where === undefined ? {} : { context: error.where }),
+        ...(error.detail === undefined ? {} : { detail: hideSecrets(error.detail) }),
+        ...(error.hint === undefined ? {} : { hint: hideSecrets(error.hint) }),
+        ...(error.where === undefined ? {} : { context: hideSecrets(error.where) }),
         state,
       },
     },
@@ -70,8 +79,9 @@ function findPlace(
         statements.at(-1));
   if (statement === undefined) return undefined;
   const at = offset === undefined || position < 0 ? statement.start : Math.min(offset, sql.length);
-  const before = sql.slice(0, at).split(/\r\n|\n|\r/);
+  const before = sql.slice(0, at).split(lineEnd);
   return {
+    offset: at,
     line: before.length,
     column: [...(before.at(-1) ?? "")].length + 1,
     statement: sql.slice(statement.start, statement.end),
@@ -87,16 +97,18 @@ function utf16Offset(text: string, characters: number): number {
 }
 
 /** The line, the one before and the one after, and a caret under the column. */
-function excerpt(sql: string, { line, column }: Place): string {
-  const lines = sql.split(/\r\n|\n|\r/);
+function excerpt(sql: string, { offset, line }: Place): string {
+  const lines = hideSecrets(sql).split(lineEnd);
   const width = String(line + 1).length;
   const show = (number: number): string[] => {
     const text = lines[number - 1];
     return text === undefined
       ? []
-      : [`${String(number).padStart(width)} | ${hideSecrets(text).slice(0, 200)}`];
+      : [`${String(number).padStart(width)} | ${text.slice(0, longestLine)}`];
   };
-  const caret = `${" ".repeat(width)} | ${" ".repeat(Math.min(column, 200) - 1)}^`;
+  // A tab stays one, so that the caret is under its place however wide tabs are.
+  const before = hideSecrets(sql.slice(0, offset)).split(lineEnd).at(-1) ?? "";
+  const caret = `${" ".repeat(width)} | ${before.slice(0, longestLine).replace(/[^\t]/gu, " ")}^`;
   return [...show(line - 1), ...show(line), caret, ...show(line + 1)].join("\n");
 }
 
@@ -105,9 +117,20 @@ function shorten(statement: string): string {
   return shown.length > 500 ? `${shown.slice(0, 500)} …` : shown;
 }
 
-/** A password in a CREATE ROLE must not reach the log only because the statement failed. */
-function hideSecrets(sql: string): string {
-  return sql.replace(/(password\s+)(E?'(?:[^']|'')*'?)/gi, "$1'[redacted]'");
+/** The SQL literals, in any kind of quotes, also while the closing one is missing. */
+const literal = String.raw`E'(?:[^'\\]|\\.|'')*(?:'|$)|(?:U&)?'(?:[^']|'')*(?:'|$)|\$(\w*)\$[^]*?(?:\$\2\$|$)`;
+const secrets = [
+  // Of a role or a user mapping.
+  new RegExp(String.raw`(password\s+)(?:${literal})`, "gi"),
+  // In the connection string of a subscription or dblink, where quotes are doubled; or of a column.
+  new RegExp(String.raw`(password\s*=\s*)(?:''[^']+''|${literal}|[^\s'",;)]+)`, "gi"),
+];
+
+/** A password must not reach the log only because its statement failed. Line ends stay. */
+function hideSecrets(text: string): string {
+  const hide = (found: string, start: string): string =>
+    `${start}'[redacted]'${found.slice(start.length).replace(/[^\r\n]/g, "")}`;
+  return secrets.reduce((clean, secret) => clean.replace(secret, hide), text);
 }
 
 /** What to do, for the failures whose remedy is known. */

@@ -15,7 +15,7 @@ export function print(text: string): number {
  * text is lost.
  * @param descriptor 1 or 2
  */
-export function writeFully(descriptor: 1 | 2, text: string): void {
+export function writeFully(descriptor: 1 | 2, text: string | Uint8Array): void {
   let bytes: Uint8Array = Buffer.from(text);
   for (let retries = 0; bytes.length > 0 && retries < mostRetries;) {
     try {

@@ -12,8 +12,12 @@ const patterns: readonly (readonly [where: RegExp, replacement: string])[] = [
   ],
   // In libpq's `password=x` and `password='x y'`, as CREATE SUBSCRIPTION and dblink take it.
   [/(\bpassword\s*=\s*)(?:'+(?:\\.|[^'"\\])*'*|[^\s'"&\\]+)/gi, `$1${redacted}`],
-  // In SQL's PASSWORD 'x', E'x' and $$x$$; the quotes are doubled inside another literal.
-  [/(\bpassword(?:\s|\\[nrt])+)(?:e|u&)?'+(?:\\\\'|\\.|''|[^'"\\])*'*/gi, `$1'${redacted}'`],
+  // In SQL's PASSWORD 'x', E'x' and $$x$$. The quotes are doubled inside another literal, so what follows one without
+  // a space belongs to it too.
+  [
+    /(\bpassword(?:\s|\\[nrt])+)(?:e|u&)?'+(?:\\\\'|\\.|''|[^'"\\])*'*(?:[^\s"',;)\\][^"']*'+)?/gi,
+    `$1'${redacted}'`,
+  ],
   [/(\bpassword(?:\s|\\[nrt])+)(\$\w*\$).*?\2/gis, `$1$2${redacted}$2`],
 ];
 

@@ -120,6 +120,8 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     setMode,
     cutAll,
     stop: async () => {
+      // What was held back must not open connections now, which nobody would close.
+      held.length = 0;
       await setMode("refuse");
       cutAll();
     },
