@@ -1,50 +1,56 @@
 /**
  * Runs the tests. `npm test` runs all of them on the newest Postgres, against the bundled file and the executable.
- * `npm run test:matrix` runs those that depend on the server or the runtime on every other Postgres from 13 and on
- * Node 22.15 and 24, which it installs into test/matrix first.
+ * `npm run test:matrix` runs those that depend on the server on Postgres 13 to 17, and those that depend on the
+ * runtime on Node 22.15 and 26; it installs both into test/matrix first.
  */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 
 const root = new URL("..", import.meta.url).pathname;
-const node = process.execPath;
-const isMatrix = process.argv.includes("--matrix");
 const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 
-/** What meets the server or the runtime. */
-const matrixFiles = ["handover", "signals", "readiness", "lock", "migrations", "interoperation"];
 /** Test files that run at once; each starts its own server and many replicas of headgate. */
 const concurrency = 2;
 
-function run(files: readonly string[], env: Record<string, string>): number {
+const find = (...patterns: string[]): string[] =>
+  globSync(patterns, { cwd: root, exclude: ["**/node_modules/**"] }).toSorted();
+
+function run(title: string, files: readonly string[], env: Record<string, string>): boolean {
+  console.log(`# ${title}: ${files.length} files`);
   const flags = ["--test", `--test-concurrency=${concurrency}`, "--test-timeout=300000"];
-  const { status } = spawnSync(node, [...flags, ...files], {
+  const { status } = spawnSync(process.execPath, [...flags, ...files], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...env },
   });
-  return status ?? 1;
+  return status === 0;
 }
 
-if (!isMatrix) {
-  const files = chosen.length > 0 ? chosen : globSync("test/**/*.test.ts", { cwd: root });
-  process.exit(run(files.toSorted(), {}));
+function runMatrix(): boolean {
+  const install = ["ci", "--no-audit", "--no-fund", "--silent"];
+  const npm = spawnSync("npm", install, { cwd: `${root}test/matrix`, stdio: "inherit" });
+  if (npm.status !== 0) return false;
+  const forServers = find("test/{lock,lock-fencing,interoperation,migrations-*}.test.ts");
+  const forRuntimes = find("test/{handover,signals}*.test.ts");
+  const results = [
+    ...["13", "14", "15", "16", "17"].map((major) =>
+      run(`Postgres ${major}`, forServers, {
+        HEADGATE_TEST_PG: major,
+        HEADGATE_TEST_ARTIFACTS: "standalone",
+      }),
+    ),
+    ...["22", "26"].map((major) =>
+      run(`Node ${major}`, forRuntimes, { HEADGATE_TEST_ARTIFACTS: `bundle@${major}` }),
+    ),
+  ];
+  return !results.includes(false);
 }
 
-const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--silent"], {
-  cwd: `${root}test/matrix`,
-  stdio: "inherit",
-});
-if (npm.status !== 0) process.exit(npm.status ?? 1);
-const files = matrixFiles.map((name) => `test/${name}.test.ts`);
-let failed = 0;
-for (const major of ["13", "14", "15", "16", "17"]) {
-  const artifact = Number(major) % 2 === 1 ? "standalone" : "bundle";
-  console.log(`\n# Postgres ${major}, ${artifact}`);
-  failed |= run(files, { HEADGATE_TEST_PG: major, HEADGATE_TEST_ARTIFACTS: artifact });
-}
-for (const version of ["22", "24"]) {
-  console.log(`\n# Node ${version}`);
-  failed |= run(files, { HEADGATE_TEST_ARTIFACTS: `bundle@${version}` });
-}
-process.exit(failed);
+/** The container tests need an engine, so they are a suite of their own: `npm run test:containers`. */
+const everything = (): string[] =>
+  find("test/**/*.test.ts").filter((file) => !file.startsWith("test/containers/"));
+
+const passed = process.argv.includes("--matrix")
+  ? runMatrix()
+  : run("all", chosen.length > 0 ? chosen : everything(), {});
+process.exit(passed ? 0 : 1);

@@ -7,7 +7,7 @@ import { direct, testEverywhere } from "./helpers/everywhere.ts";
 import { type Artifact, runHeadgate } from "./helpers/headgate.ts";
 import { makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
-import { type Proxy, startProxy } from "./helpers/proxy.ts";
+import { startProxy } from "./helpers/proxy.ts";
 
 let server: Postgres;
 let env: { DATABASE_URL: string };
@@ -119,8 +119,9 @@ const invalid = [
 
 testEverywhere(
   "E6 an environment or arguments that are not UTF-8 are refused before the database is touched",
-  async ({ artifact, pid1 }) => {
-    const proxy: Proxy = await startProxy(server.port);
+  async ({ artifact, pid1 }, t) => {
+    const proxy = await startProxy(server.port);
+    t.after(() => proxy.stop());
     const untouched = { DATABASE_URL: server.url("postgres", { port: proxy.port }) };
     for (const [what, script] of invalid) {
       const result = await runHeadgate(artifact, [...gate, "--", "true"], {
@@ -134,6 +135,5 @@ testEverywhere(
       assert.match(String(last?.["fix"]), /encode/);
     }
     assert.equal(proxy.connections, 0);
-    await proxy.stop();
   },
 );

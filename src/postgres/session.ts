@@ -8,7 +8,7 @@ import { isServerError } from "./sqlstate.ts";
 import { TlsRefused } from "./tls.ts";
 
 /** A NOTICE or WARNING of the server. */
-export type Notice = { readonly severity: string; readonly message: string };
+type Notice = { readonly severity: string; readonly message: string };
 
 /** A logged-in connection. Holds the only `pg` client of headgate. */
 export type Session = {

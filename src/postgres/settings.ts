@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 import type { Keywords } from "./connection-string.ts";
 
-export const sslModes = [
+const sslModes = [
   "disable",
   "allow",
   "prefer",
@@ -9,7 +9,7 @@ export const sslModes = [
   "verify-ca",
   "verify-full",
 ] as const;
-export type SslMode = (typeof sslModes)[number];
+type SslMode = (typeof sslModes)[number];
 
 /** One server to try; a host that starts with / is the folder of a unix socket. */
 export type Endpoint = { readonly host: string; readonly port: number };

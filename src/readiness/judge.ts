@@ -9,7 +9,7 @@ import { TlsRefused } from "../postgres/tls.ts";
  * `retry`: waiting helps. `grace`: it may be a start-up race (a role, password or database made late), so it is
  * retried for a while. `fatal`: waiting cannot help.
  */
-export type Verdict = "retry" | "grace" | "fatal";
+type Verdict = "retry" | "grace" | "fatal";
 
 export type Judgement = {
   readonly verdict: Verdict;

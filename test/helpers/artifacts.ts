@@ -15,7 +15,7 @@ const BUNDLE = join(ROOT, "dist/headgate.cjs");
 
 /**
  * The artifacts every end-to-end test runs against: those `HEADGATE_TEST_ARTIFACTS` lists, of
- * `bundle`, `standalone`, `bundle@22` and `bundle@24`; the first two when it does not.
+ * `bundle`, `standalone`, `bundle@22` and `bundle@26`; the first two when it does not.
  */
 export const artifacts: Artifact[] = selectArtifacts(
   process.env["HEADGATE_TEST_ARTIFACTS"] || "bundle,standalone",
@@ -35,7 +35,7 @@ function selectArtifacts(list: string): Artifact[] {
     const major = /^bundle@(\d+)$/.exec(word)?.[1];
     if (major) return bundleUnder(join(ROOT, `test/matrix/node_modules/node${major}`));
     throw new Error(
-      `HEADGATE_TEST_ARTIFACTS: "${word}" is none of bundle, standalone, bundle@22, bundle@24`,
+      `HEADGATE_TEST_ARTIFACTS: "${word}" is none of bundle, standalone, bundle@22, bundle@26`,
     );
   });
 }
