@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type Socket, createConnection, createServer } from "node:net";
-import { after, before, test } from "node:test";
+import { type TestContext, after, before, test } from "node:test";
 import { TLSSocket, connect as connectTls } from "node:tls";
 import { artifacts, runHeadgate } from "./helpers/headgate.ts";
 import { freePort } from "./helpers/port.ts";
@@ -28,9 +28,9 @@ after(async () => {
 });
 
 /** Somebody in the middle, with a certificate as good as the server's as far as sslmode=require can tell. */
-type Middle = { port: number; heard: () => string; close: () => void };
+type Middle = { port: number; heard: () => string };
 
-async function listen(onTls: (client: TLSSocket) => void): Promise<Middle> {
+async function listen(t: TestContext, onTls: (client: TLSSocket) => void): Promise<Middle> {
   const port = await freePort();
   const heard: Buffer[] = [];
   const sockets = new Set<Socket>();
@@ -48,11 +48,11 @@ async function listen(onTls: (client: TLSSocket) => void): Promise<Middle> {
     });
   });
   await new Promise<void>((resolve) => listener.listen(port, "127.0.0.1", resolve));
-  const close = (): void => {
+  t.after(() => {
     listener.close();
     for (const socket of sockets) socket.destroy();
-  };
-  return { port, heard: () => Buffer.concat(heard).toString("latin1"), close };
+  });
+  return { port, heard: () => Buffer.concat(heard).toString("latin1") };
 }
 
 /** Asks for the password in the clear (AuthenticationCleartextPassword). */
@@ -102,27 +102,24 @@ for (const artifact of artifacts) {
     }
   });
 
-  test(`P2 with channel_binding=require the password is not told to somebody in the middle who asks for it (${artifact.name})`, async () => {
-    const middle = await listen(thief);
+  test(`P2 with channel_binding=require the password is not told to somebody in the middle who asks for it (${artifact.name})`, async (t) => {
+    const middle = await listen(t, thief);
     const told = await connect(secure, { sslmode: "require" }, middle.port);
     assert.notEqual(told.exitCode, 0);
     assert.ok(middle.heard().includes(PASSWORD), "the thief of this test steals nothing");
-    middle.close();
 
-    const other = await listen(thief);
+    const other = await listen(t, thief);
     const refused = await connect(secure, required, other.port);
     assert.equal(refused.exitCode, 77);
     assert.ok(!other.heard().includes(PASSWORD));
-    other.close();
   });
 
-  test(`P2 channel binding, which is used wherever it is offered, finds somebody who listens in the middle (${artifact.name})`, async () => {
-    const middle = await listen(eavesdropper);
+  test(`P2 channel binding, which is used wherever it is offered, finds somebody who listens in the middle (${artifact.name})`, async (t) => {
+    const middle = await listen(t, eavesdropper);
     const unbound = { sslmode: "require", channel_binding: "disable" };
     assert.equal((await connect(secure, unbound, middle.port)).exitCode, 0);
     for (const params of [required, { sslmode: "require" }]) {
       assert.equal((await connect(secure, params, middle.port)).exitCode, 77);
     }
-    middle.close();
   });
 }

@@ -119,8 +119,9 @@ test("W6 a unix socket is connected to, however its folder is written", async ()
   }
 });
 
-test("W6 a unix socket that is not there yet is waited for", async () => {
+test("W6 a unix socket that is not there yet is waited for", async (t) => {
   const late = await startPostgres({ start: false });
+  t.after(() => late.stop());
   const env = { DATABASE_URL: late.url("postgres", { host: late.socketDir }) };
   const all = await startTogether(["wait"], { env });
   await all.waitForLog(({ state }) => state === "no socket yet");
@@ -129,7 +130,6 @@ test("W6 a unix socket that is not there yet is waited for", async () => {
     ready(result);
     assert.equal(waitingStates(result)[0], "no socket yet");
   });
-  await late.stop();
 });
 
 for (const words of ["", "?target_session_attrs=read-write", "?target_session_attrs=primary"]) {

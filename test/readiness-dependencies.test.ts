@@ -79,19 +79,18 @@ const kinds: Record<string, () => Promise<Kind>> = {
 };
 
 for (const [what, make] of Object.entries(kinds)) {
-  test(`W5 ${what} is waited for, before the database is asked`, async () => {
+  test(`W5 ${what} is waited for, before the database is asked`, async (t) => {
     const { target, appear } = await make();
     const { connections } = proxy;
     const all = await startTogether(["wait", "--wait-for", target], { env: env() });
     await all.waitForLog(({ phase, msg }) => phase === "wait-for" && msg === "waiting");
     assert.equal(proxy.connections, connections);
-    const disappear = await appear();
+    t.after(await appear());
     await all.each((result) => {
       assert.equal(result.exitCode, 0);
       const events = result.lines.map(({ phase, msg }) => `${String(phase)} ${msg}`);
       assert.ok(events.indexOf("wait-for ready") < events.indexOf("wait found Postgres ready"));
     });
-    disappear();
   });
 }
 
@@ -111,16 +110,16 @@ test("W5 a dependency has its own deadline, with exit code 69", async () => {
   });
 });
 
-test("W5 an HTTP server that answers with an error is not ready", async () => {
+test("W5 an HTTP server that answers with an error is not ready", async (t) => {
   const listener = createHttpServer((_, response) => response.writeHead(503).end());
   const port = await freePort();
   await listen(listener, port);
+  t.after(() => listener.close());
   const args = ["wait", "--wait-for", `http://127.0.0.1:${port}/`, "--wait-for-timeout", "1s"];
   await (await startTogether(args, { env: env() })).each(isUnready);
-  listener.close();
 });
 
-test("W5 an HTTPS server whose certificate nobody vouches for is not ready", async () => {
+test("W5 an HTTPS server whose certificate nobody vouches for is not ready", async (t) => {
   const key = join(folder, "key.pem");
   const cert = join(folder, "cert.pem");
   const made = spawnSync("openssl", [
@@ -132,6 +131,7 @@ test("W5 an HTTPS server whose certificate nobody vouches for is not ready", asy
   const listener = createHttpsServer(pem, (_, response) => response.end("ok"));
   const port = await freePort();
   await listen(listener, port);
+  t.after(() => listener.close());
   const args = ["wait", "--wait-for", `https://localhost:${port}/`, "--wait-for-timeout", "1500ms"];
   await (await startTogether(args, { env: env() })).each(isUnready);
   // With the runtime's own variable for it, the same server is trusted.
@@ -139,7 +139,6 @@ test("W5 an HTTPS server whose certificate nobody vouches for is not ready", asy
   await (
     await startTogether(args, { env: trusting })
   ).each(({ exitCode }) => assert.equal(exitCode, 0));
-  listener.close();
 });
 
 for (const artifact of artifacts) {

@@ -87,15 +87,15 @@ test("W1 a server without TLS is refused with 77 at once when sslmode requires T
   });
 });
 
-test("W1 a mistake in the configuration is refused with 64 before anything is connected to", async () => {
+test("W1 a mistake in the configuration is refused with 64 before anything is connected to", async (t) => {
   const proxy = await startProxy(server.port);
+  t.after(() => proxy.stop());
   const url = server.url("postgres", { port: proxy.port });
   for (const bad of [`${url}?sslmode=sometimes`, `${url}?connect_timeout=soon`, `${url}%zz`]) {
     const all = await startTogether(["wait"], { env: { DATABASE_URL: bad } });
     await all.each((result) => assert.equal(result.exitCode, 64));
   }
   assert.equal(proxy.connections, 0);
-  await proxy.stop();
 });
 
 test("W1 the time-out ends the wait with 69, and with what the server last said", async () => {

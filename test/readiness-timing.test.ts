@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type Socket, createServer } from "node:net";
-import { after, before, test } from "node:test";
+import { after, before, beforeEach, test } from "node:test";
 import { backoff } from "../src/readiness/backoff.ts";
 import { eventually } from "./helpers/eventually.ts";
 import { type HeadgateResult, artifacts, startHeadgate } from "./helpers/headgate.ts";
@@ -20,6 +20,8 @@ after(async () => {
   await proxy.stop();
   await server.stop();
 });
+
+beforeEach(() => proxy.setMode("pass"));
 
 /** The longest pause between two attempts. */
 const INTERVAL_MS = 2000;
@@ -128,7 +130,7 @@ test("W4 pauses grow and are spread over the whole interval, up to two seconds a
 });
 
 for (const artifact of artifacts) {
-  test(`W4 a headgate never has two connections open at a time (${artifact.name})`, async () => {
+  test(`W4 a headgate never has two connections open at a time (${artifact.name})`, async (t) => {
     const open: number[] = [];
     const manners = [
       (socket: Socket) => socket.destroy(),
@@ -148,13 +150,18 @@ for (const artifact of artifacts) {
     });
     const port = await freePort();
     await new Promise<void>((resolve) => listener.listen(port, "127.0.0.1", resolve));
+    const sockets = new Set<Socket>();
+    listener.on("connection", (socket: Socket) => sockets.add(socket));
+    t.after(() => {
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+    });
     const DATABASE_URL = `postgres://app:secret@127.0.0.1:${port},localhost:${port}/app`;
     const args = ["wait", "--connect-timeout", "50ms"];
     const running = await startHeadgate(artifact, args, { env: { DATABASE_URL } });
     await eventually("many connections were made", () => open.length >= 15);
     running.signal("SIGKILL");
     await running.result;
-    listener.close();
     assert.equal(Math.max(...open), 1);
   });
 }

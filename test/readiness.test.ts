@@ -52,8 +52,9 @@ async function becomeStandby(settings: string): Promise<void> {
   appendFileSync(join(server.dataDir, "postgresql.conf"), `${settings}\n`);
 }
 
-test("W1 a port that is closed, and one that hangs up, are waited for with one line each and none per attempt", async () => {
+test("W1 a port that is closed, and one that hangs up, are waited for with one line each and none per attempt", async (t) => {
   const proxy = await startProxy(server.port);
+  t.after(() => proxy.stop());
   await server.stop();
   const url = server.url("postgres", { port: proxy.port });
   const all = await startTogether(WAIT, env(url));
@@ -66,7 +67,6 @@ test("W1 a port that is closed, and one that hangs up, are waited for with one l
   await server.start();
   await proxy.setMode("pass");
   await all.each((result) => foundReady(result, ["connection closed", "connection refused"]));
-  await proxy.stop();
 });
 
 test("W1 a server that is in recovery is waited for", async () => {

@@ -5,8 +5,7 @@
  */
 export function leave(exitCode: number): never {
   if (process.getActiveResourcesInfo().includes("GetAddrInfoReqWrap")) {
-    const environment = { ...process.env, NODE_OPTIONS: "" };
-    process.execve?.(process.execPath, ["node", "-e", `process.exit(${exitCode})`], environment);
+    process.execve?.(process.execPath, ["node", "-e", `process.exit(${exitCode})`], {});
   }
   process.exit(exitCode);
 }

@@ -1,14 +1,7 @@
 import { userInfo } from "node:os";
 import type { Keywords } from "./connection-string.ts";
 
-const sslModes = [
-  "disable",
-  "allow",
-  "prefer",
-  "require",
-  "verify-ca",
-  "verify-full",
-] as const;
+const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
 type SslMode = (typeof sslModes)[number];
 
 /** One server to try; a host that starts with / is the folder of a unix socket. */
