@@ -89,7 +89,7 @@ test("W6 of a name's several addresses the one that answers is found", async (t)
   const hosts = privateHosts(t, "::1 both.test\n127.0.0.1 both.test\n");
   if (hosts === undefined) return;
   const env = { DATABASE_URL: server.url("postgres", { host: "both.test" }) };
-  const all = await startTogether(["wait"], { env, wrap: hosts.wrap });
+  const all = await startTogether(["wait", "--wait-timeout", "20s"], { env, wrap: hosts.wrap });
   await all.each((result) => {
     ready(result);
     assert.deepEqual(waitingStates(result), []);

@@ -143,6 +143,8 @@ export async function logIn(
       abort.addEventListener("abort", stop, { once: true });
       try {
         const result: unknown = await patiently(running, abort);
+        // Finished all the same; but a cancel request is on its way, and would meet the session's next statement.
+        abort.throwIfAborted();
         return (Array.isArray(result) ? result : [result]) as QueryResult<
           Record<string, unknown>
         >[];

@@ -55,7 +55,10 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     socket.on("error", () => {});
     socket.on("close", (failed) => {
       sockets.delete(socket);
-      forward(() => (failed ? other()?.resetAndDestroy() : other()?.end()));
+      forward(() => {
+        if (failed) reset(other());
+        else other()?.end();
+      });
     });
   };
 
@@ -96,7 +99,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
 
   const cutAll = () => {
     held.length = 0;
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) reset(socket);
   };
 
   await setMode("pass");
@@ -126,6 +129,15 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       cutAll();
     },
   };
+}
+
+/**
+ * Closes with a reset. While an end is on its way libuv refuses that (EINVAL), and Node then never lets go of the
+ * socket: the process would not end.
+ */
+function reset(socket: Socket | undefined): void {
+  if (socket?.writableEnded) socket.destroy();
+  else socket?.resetAndDestroy();
 }
 
 function listen(port: number, accept: (client: Socket) => void): Promise<Server> {
