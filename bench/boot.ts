@@ -1,7 +1,8 @@
 /**
  * How long a boot takes when nothing is pending: 100 applied migrations, SCRAM, loopback, from process start to exit.
  * Every program runs once in each round, so that all of them meet the same machine, and only ratios within a round
- * are compared. The peers wait for nothing and start nothing, so `headgate migrate` is what compares with them. `psql -c 'select 1'` is the floor that a person would name.
+ * are compared. The peers wait for nothing and start nothing, so `headgate migrate` is what compares with them.
+ * `psql -c 'select 1'` is the floor that a person would name.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdirSync, writeFileSync } from "node:fs";
