@@ -11,6 +11,8 @@ const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith("
 
 /** Test files that run at once; each starts its own server and many replicas of headgate. */
 const concurrency = 2;
+/** A run takes 1 to 5 minutes; one that never ends is a failure to be seen, not to be waited for. */
+const mostMs = 20 * 60_000;
 
 const find = (...patterns: string[]): string[] =>
   globSync(patterns, { cwd: root, exclude: ["**/node_modules/**"] }).toSorted();
@@ -21,8 +23,10 @@ function run(title: string, files: readonly string[], env: Record<string, string
   const { status } = spawnSync(process.execPath, [...flags, ...files], {
     cwd: root,
     stdio: "inherit",
+    timeout: mostMs,
     env: { ...process.env, ...env },
   });
+  if (status === null) console.error(`# ${title}: did not end`);
   return status === 0;
 }
 

@@ -106,6 +106,12 @@ testEverywhere(
     writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./evil.js"]\nlogLevel = "debug"\n');
     const wanted = await environmentOfServer(direct, [], { pid1, wrap: [], cwd });
     assert.deepEqual(await environmentOfServer(artifact, [], { pid1, wrap: [], cwd }), wanted);
+    // A variable that headgate itself had read would be remarked upon.
+    const { lines } = await runHeadgate(artifact, [...gate, "--", "true"], { pid1, env, cwd });
+    assert.deepEqual(
+      lines.map(({ msg }) => msg),
+      ["configured", "found nothing pending", "handed over"],
+    );
     assert.ok(!existsSync(trace));
   },
 );
