@@ -16,7 +16,7 @@ export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<nev
   refuseWithoutExec();
   const environment = serverEnvironment(config.unsetEnv, env);
   const server = resolveServer(config.server, environment["PATH"]);
-  const softLimit = wantedSoftLimit(config.nofile);
+  const softLimit = wantedSoftLimit(config.nofile, environment["PATH"]);
   const migrations = await readFolder(config.migrationsDir);
 
   await waitForDependencies(config.waitFor, config.waitForTimeoutMs, signal, log);

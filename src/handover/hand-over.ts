@@ -30,7 +30,7 @@ export function refuseWithoutExec(): void {
  */
 export async function handOver(what: HandOver, log: Log, signal: AbortSignal): Promise<never> {
   const { server, softLimit } = what;
-  if (softLimit !== undefined && !setSoftLimit(softLimit)) {
+  if (softLimit !== undefined && !setSoftLimit(softLimit, what.environment["PATH"])) {
     const why = "could not restore the soft limit of open files (no prlimit in this image)";
     log.warn({ phase: "hand-over", soft: softLimit }, why);
   }

@@ -12,9 +12,13 @@ type Limits = { readonly soft: number; readonly hard: number };
  * (https://github.com/libuv/libuv/pull/3181) and exec passes that on: a server that sizes tables by it, or uses
  * select(), would be surprised. What it was before is known only from the parent process, if there is one to see.
  * @param wanted --nofile
+ * @param path the PATH variable, for prlimit
  * @throws HeadgateError usage (64) when --nofile is above the hard limit, or cannot be set here
  */
-export function wantedSoftLimit(wanted: number | undefined): number | undefined {
+export function wantedSoftLimit(
+  wanted: number | undefined,
+  path: string | undefined,
+): number | undefined {
   const own = readLimits("self");
   if (own === undefined) return undefined;
   if (wanted !== undefined && wanted > own.hard) {
@@ -24,7 +28,7 @@ export function wantedSoftLimit(wanted: number | undefined): number | undefined 
   }
   if (wanted !== undefined) {
     // Tried now, with the limit there is: to learn of it after the migration would be too late.
-    if (!setSoftLimit(own.soft)) throw cannotSet(wanted);
+    if (!setSoftLimit(own.soft, path)) throw cannotSet(wanted);
     return wanted === own.soft ? undefined : wanted;
   }
   const parent = process.ppid > 0 ? readLimits(String(process.ppid)) : undefined;
@@ -56,9 +60,10 @@ function readLimits(pid: string): Limits | undefined {
 /**
  * Sets this process's soft limit, which the server inherits: by a system call under Bun, by util-linux's prlimit
  * under Node, which has no such call. A shell's ulimit would do too, but shells add PWD to the environment.
+ * @param path where prlimit is looked for
  * @returns whether it worked
  */
-export function setSoftLimit(soft: number): boolean {
+export function setSoftLimit(soft: number, path: string | undefined): boolean {
   const hard = readLimits("self")?.hard ?? soft;
   if (process.versions["bun"] !== undefined) return setByCall(soft, hard);
   const limits = [soft, hard].map((limit) => (Number.isFinite(limit) ? limit : "unlimited"));
@@ -66,6 +71,7 @@ export function setSoftLimit(soft: number): boolean {
     .getBuiltinModule("node:child_process")
     .spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${limits.join(":")}`], {
       stdio: "ignore",
+      env: { PATH: path }, // and none of the secrets
     });
   return status === 0;
 }
