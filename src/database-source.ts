@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { errorCode } from "./errors.ts";
 import { type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
 import { type DatabaseSettings, readSettings } from "./postgres/settings.ts";
 
@@ -75,7 +76,9 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
       if (value === "") mistakes.push(`${name}_FILE: ${shown(path)} is empty`);
       return value === "" ? undefined : { value, name: `${name}_FILE` };
     } catch (error) {
-      mistakes.push(`${name}_FILE: cannot read ${shown(path)} (${errnoCode(error)})`);
+      mistakes.push(
+        `${name}_FILE: cannot read ${shown(path)} (${errorCode(error) || String(error)})`,
+      );
       return undefined;
     }
   };
@@ -111,7 +114,3 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
 /** Somebody may have put the secret itself where its file's path belongs. */
 const shown = (path: string): string =>
   /^\.{0,2}\//.test(path) ? path : "the file it names (write its full path)";
-
-function errnoCode(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : String(error);
-}

@@ -77,3 +77,8 @@ export class Stopped extends Error {
     this.exitCode = 128 + { SIGTERM: 15, SIGINT: 2, SIGHUP: 1 }[signalName];
   }
 }
+
+/** An error's `code`: an errno name, or the SQLSTATE that the server sent; "" when it has none. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseFileName } from "postgres-migrations/dist/file-name-parser.js";
-import { HeadgateError } from "../errors.ts";
+import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
 
 /** One SQL file. */
@@ -49,7 +49,7 @@ export async function readFolder(folder: string): Promise<readonly Migration[]> 
       const text = type === "js" ? await generateSql(path) : readFileSync(path, "utf8");
       migrations.push(toMigration({ id, name, fileName, path, text }, problems));
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "";
+      const code = errorCode(error);
       if (/^E[A-Z]+$/.test(code)) problems.push(`${path}: cannot be read (${code})`);
       else if (/^-?\d.*\.js$/i.test(fileName)) {
         problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
@@ -75,7 +75,7 @@ function listFiles(folder: string): string[] {
   try {
     return readdirSync(folder).filter((fileName) => /\.(sql|js)$/i.test(fileName));
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    const code = errorCode(error) || String(error);
     throw new HeadgateError(
       "usage",
       `cannot read the migrations folder ${resolve(folder)} (${code})`,

@@ -1,3 +1,5 @@
+import { errorCode } from "../errors.ts";
+
 /** The fields of an ErrorResponse that headgate reads, as `pg` names them. */
 export type ServerError = Error & {
   readonly code: string;
@@ -17,7 +19,7 @@ export function isServerError(error: unknown): error is ServerError {
 
 /** The SQLSTATE, or the errno name of a network error, or "". */
 export function sqlState(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+  return errorCode(error);
 }
 
 /**

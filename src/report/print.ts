@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { errorCode } from "../errors.ts";
 
 /** How often a full pipe is tried again, and for how long: together 5 s for a reader that never comes back. */
 const retryPauseMs = 10;
@@ -21,7 +22,7 @@ export function writeFully(descriptor: 1 | 2, text: string | Uint8Array): void {
     try {
       bytes = bytes.subarray(writeSync(descriptor, bytes));
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) return;
+      if (errorCode(error) !== "EAGAIN") return;
       // The pipe came to us non-blocking and is full.
       retries++;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryPauseMs);
