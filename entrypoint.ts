@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
 import { migrate } from "./src/commands/migrate.ts";
+import { resolve } from "./src/commands/resolve.ts";
 import { run } from "./src/commands/run.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
@@ -61,6 +62,8 @@ async function main(): Promise<number> {
       return verify(context);
     case "status":
       return status(context);
+    case "resolve":
+      return resolve(context);
   }
 }
 

@@ -1,12 +1,14 @@
 import { parseArgs } from "node:util";
 import { nearest } from "./nearest.ts";
-import { type CommandName, commandNames, options, optionsOf } from "./options.ts";
+import { type CommandName, commandNames, operands, options, optionsOf } from "./options.ts";
 
 /** What was typed, before any value is understood: texts by option name, and the server after `--`. */
 export type Command = {
   readonly verb: CommandName | "version" | "help";
   /** `headgate migrate --help` asks for the help of one command. */
   readonly helpOf?: CommandName;
+  /** What the command is about, where it takes such a thing: the STEP of `headgate resolve`. */
+  readonly operand?: string;
   readonly flags: ReadonlyMap<string, readonly string[]>;
   readonly server: readonly string[];
   /** Every mistake in the arguments, each a whole sentence. */
@@ -53,7 +55,7 @@ export function readArguments(argv: readonly string[]): Command {
     const isValue = before?.kind === "option" && isUnknown(before.name) && !isCommand(token.value);
     return isValue ? [] : [token.value];
   });
-  const [typed, ...rest] = positionals;
+  const [typed, ...others] = positionals;
   if (values["version"] === true) return { verb: "version", flags, server, mistakes };
   const verb =
     commandNames.find((name) => name === typed) ?? (typed === undefined ? "run" : undefined);
@@ -62,6 +64,13 @@ export function readArguments(argv: readonly string[]): Command {
     return { verb: "help", ...(helpOf === undefined ? {} : { helpOf }), flags, server, mistakes };
   }
 
+  const takesOperand = verb !== undefined && operands[verb] !== undefined;
+  const [operand, rest] = takesOperand ? [others[0], others.slice(1)] : [undefined, others];
+  if (takesOperand && operand === undefined) {
+    mistakes.push(
+      `\`headgate ${verb}\` needs its ${operands[verb]}: see \`headgate ${verb} --help\``,
+    );
+  }
   if (verb === undefined) mistakes.push(unknownCommand(String(typed)));
   else if (rest.length > 0) {
     mistakes.push(
@@ -105,7 +114,7 @@ export function readArguments(argv: readonly string[]): Command {
       "no server command: write it after --, as in `headgate -- node server.js`, or use `headgate migrate`",
     );
   }
-  return { verb: command, flags, server, mistakes };
+  return { verb: command, ...(operand === undefined ? {} : { operand }), flags, server, mistakes };
 }
 
 const isCommand = (word: string): boolean => commandNames.some((name) => name === word);

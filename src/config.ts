@@ -1,5 +1,6 @@
 import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
+import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
@@ -36,10 +37,20 @@ export type Config = {
   readonly waitForTimeoutMs: number;
   readonly lockWaitMs: number;
   readonly statementTimeoutMs: number;
+  readonly ddlLockBudgetMs: number;
+  readonly showQueries: boolean;
+  /** Absent: nobody's session is ended. */
+  readonly cancelBlockersMs?: number;
   readonly failWhenAhead: boolean;
   readonly unsetEnv: readonly string[];
   readonly nofile?: number;
   readonly waitUntilApplied: boolean;
+  /** The step that `headgate resolve` is about, and what became of it. */
+  readonly resolution?: {
+    readonly migration: number;
+    readonly step: number;
+    readonly isDone: boolean;
+  };
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly logFormat?: "json" | "text";
@@ -148,6 +159,16 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   if (nofile !== undefined && !/^[1-9]\d*$/.test(nofile)) {
     mistakes.push(`${nameOf(named("nofile"))}: "${nofile}" is not a positive whole number`);
   }
+  const readResolution = (): NonNullable<Config["resolution"]> => {
+    const [, migration, step] = /^(\d+):(\d+)$/.exec(command.operand ?? "0:0") ?? [];
+    if (step === undefined) {
+      mistakes.push(
+        `"${command.operand}" is not a step; write it as the failed run named it: 7:2 is step 2 of migration 7`,
+      );
+    }
+    if (isOn("done") === isOn("redo")) mistakes.push("choose one of --done and --redo");
+    return { migration: Number(migration), step: Number(step), isDone: isOn("done") };
+  };
   const logFormat = choice("log-format") as "json" | "text" | undefined;
   const terminationLog = text("termination-log");
   const connectTimeout = duration("connect-timeout");
@@ -171,10 +192,16 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     waitForTimeoutMs: duration("wait-for-timeout"),
     lockWaitMs: duration("lock-wait"),
     statementTimeoutMs: duration("statement-timeout"),
+    ddlLockBudgetMs: duration("ddl-lock-budget"),
+    showQueries: isOn("show-queries"),
+    ...(text("cancel-blockers") === undefined
+      ? {}
+      : { cancelBlockersMs: duration("cancel-blockers") }),
     failWhenAhead: choice("on-ahead") === "fail",
     unsetEnv: list("unset-env"),
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
+    ...(verb === "resolve" ? { resolution: readResolution() } : {}),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     ...(logFormat === undefined ? {} : { logFormat }),
@@ -216,16 +243,6 @@ function condense(
 ): string | Readonly<Record<string, string>> {
   const names = new Set(Object.values(from));
   return names.size === 1 ? [...names].join("") : from;
-}
-
-/** `500ms`, `30s`, `10m`, `1h` in milliseconds; `0` is no limit (Infinity); undefined when it is none of these. */
-export function parseDuration(text: string): number | undefined {
-  if (text === "0") return Number.POSITIVE_INFINITY;
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  if (amount === undefined || unit === undefined) return undefined;
-  const ms =
-    Number(amount) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit as "ms" | "s" | "m" | "h"];
-  return ms === 0 ? Number.POSITIVE_INFINITY : ms;
 }
 
 /** `table`, `schema.table`, either part in double quotes; folded to lower case as Postgres does without quotes. */

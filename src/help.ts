@@ -1,6 +1,7 @@
 import {
   type CommandName,
   commandNames,
+  operands,
   type Option,
   options,
   optionsOf,
@@ -12,7 +13,9 @@ const summaries: { readonly [name in CommandName]: string } = {
   migrate: "wait, migrate if anything is pending, exit (Job, compose service, release phase)",
   wait: "wait for Postgres and other dependencies, exit",
   verify: "exit 0 if every migration of this image is applied; --wait blocks until it is",
-  status: "show what is applied, pending, changed, missing or ahead",
+  status: "show what is applied, pending, in doubt, changed, missing or ahead",
+  resolve:
+    "settle a step in doubt of a file without a transaction: it is done, or to be done again",
 };
 
 const examples: { readonly [name in CommandName]: readonly string[] } = {
@@ -27,6 +30,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code"],
+  resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
 };
 
 /** `headgate --help`: one screen. */
@@ -77,7 +81,9 @@ export function optionsTable(): string {
 }
 
 const usageOf = (name: CommandName): string =>
-  name === "run" ? "headgate -- SERVER…" : `headgate ${name}`;
+  name === "run"
+    ? "headgate -- SERVER…"
+    : `headgate ${name}${operands[name] === undefined ? "" : ` ${operands[name]}`}`;
 const flagOf = ({ name, value }: Option): string =>
   `\`--${name}${value === undefined ? "" : ` ${value}`}\``;
 const optionLine = ({ name, value, help }: Option): string =>

@@ -2,8 +2,11 @@
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
  */
-export const commandNames = ["run", "migrate", "wait", "verify", "status"] as const;
+export const commandNames = ["run", "migrate", "wait", "verify", "status", "resolve"] as const;
 export type CommandName = (typeof commandNames)[number];
+
+/** What a command takes beside its options. */
+export const operands: { readonly [name in CommandName]?: string } = { resolve: "STEP" };
 
 export type Option = {
   readonly name: string;
@@ -21,6 +24,7 @@ export type Option = {
 
 const applying = ["run", "migrate"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
+const locking = ["run", "migrate", "resolve"] as const;
 
 export const options: readonly Option[] = [
   {
@@ -43,7 +47,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: reading,
+    commands: [...reading, "resolve"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -93,8 +97,30 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "10m",
-    commands: ["run", "migrate", "verify"],
+    commands: [...locking, "verify"],
     help: "how long to wait for another replica that migrates",
+  },
+  {
+    name: "ddl-lock-budget",
+    value: "D",
+    kind: "duration",
+    default: "5m",
+    commands: applying,
+    help: "how long to retry for a table lock without stalling traffic",
+  },
+  {
+    name: "cancel-blockers",
+    value: "D",
+    kind: "duration",
+    defaultNote: "never",
+    commands: applying,
+    help: "end sessions that block a migration and have been idle in a transaction for longer than D",
+  },
+  {
+    name: "show-queries",
+    kind: "switch",
+    commands: applying,
+    help: "name the queries of blocking sessions in the log; they may hold secrets",
   },
   {
     name: "statement-timeout",
@@ -102,7 +128,7 @@ export const options: readonly Option[] = [
     kind: "duration",
     default: "0",
     commands: applying,
-    help: "limit of each statement of a migration",
+    help: "limit of each statement of a migration; concurrent index builds have none",
   },
   {
     name: "on-ahead",
@@ -133,6 +159,18 @@ export const options: readonly Option[] = [
     kind: "switch",
     commands: ["verify"],
     help: "block until every migration is applied, for at most --lock-wait",
+  },
+  {
+    name: "done",
+    kind: "switch",
+    commands: ["resolve"],
+    help: "the step took effect; the next run goes on behind it",
+  },
+  {
+    name: "redo",
+    kind: "switch",
+    commands: ["resolve"],
+    help: "the step took no effect, or may be run twice; the next run begins with it",
   },
   { name: "json", kind: "switch", commands: ["status"], help: "print the result as JSON" },
   {

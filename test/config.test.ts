@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Command, readArguments } from "../src/cli.ts";
-import { type Config, describeConfig, parseDuration, readConfig } from "../src/config.ts";
+import { type Config, describeConfig, readConfig } from "../src/config.ts";
+import { parseDuration } from "../src/duration.ts";
 import { HeadgateError } from "../src/errors.ts";
 import { commandHelp, helpText, optionsTable } from "../src/help.ts";
 import { commandNames, options, optionsOf, variableOf } from "../src/options.ts";

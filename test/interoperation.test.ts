@@ -57,10 +57,12 @@ async function historyOf(database: string): Promise<unknown> {
   return { rows, columns, table };
 }
 
+/** All relations, but the table in which headgate notes the steps of files without a transaction. */
 async function tablesOf(database: string): Promise<unknown> {
   return server.psql(
     database,
-    `SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1`,
+    `SELECT relname, relkind FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname !~ '^migrations_steps' ORDER BY 1`,
   );
 }
 

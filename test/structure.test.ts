@@ -14,10 +14,11 @@ const floors: readonly (readonly string[])[] = [
   ["config", "help"],
   ["cli", "database-source"],
   ["options"],
-  ["readiness", "lock", "migrations", "handover"],
+  ["apply"],
+  ["readiness", "lock", "migrations", "table-locks", "handover"],
   ["postgres"],
-  ["report"],
-  ["errors", "deadline", "nearest", "version"],
+  ["report", "sql"],
+  ["errors", "deadline", "duration", "nearest", "version"],
 ];
 
 /** The one folder or file in which each library may be imported. */

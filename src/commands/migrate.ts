@@ -1,4 +1,4 @@
-import { openGate } from "../gate.ts";
+import { openGate } from "../gate/open-gate.ts";
 import type { Context } from "../look.ts";
 import { readFolder } from "../migrations/folder.ts";
 import { waitForDependencies } from "../readiness/dependencies.ts";

@@ -1,4 +1,4 @@
-import { openGate } from "../gate.ts";
+import { openGate } from "../gate/open-gate.ts";
 import type { Context } from "../look.ts";
 import { keepStderrBlocking, readBlockingFlags } from "../handover/blocking.ts";
 import { serverEnvironment } from "../handover/environment.ts";

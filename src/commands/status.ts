@@ -1,20 +1,33 @@
 import { HeadgateError } from "../errors.ts";
 import { type Context, lookWhenReady } from "../look.ts";
+import { readSteps } from "../apply/step-table.ts";
+import { lockKeys } from "../lock/key.ts";
+import { findHolder } from "../lock/lock.ts";
 import { readFolder } from "../migrations/folder.ts";
-import type { AppliedRow, History } from "../migrations/history.ts";
+import { type AppliedRow, type History, locateHistory } from "../migrations/history.ts";
 import { type Plan, planMigrations, planProblems } from "../migrations/plan.ts";
+import type { Session } from "../postgres/session.ts";
+import { splitStatements } from "../sql/statements.ts";
 import { print } from "../report/print.ts";
 
-type Entry = { id: number; name: string; state: string; executedAt: string | null };
+type Entry = {
+  id: number;
+  name: string;
+  state: string;
+  executedAt: string | null;
+  /** Of a file without a transaction that has been begun. */
+  steps?: { done: number; of: number };
+};
 
 /** `headgate status`: what is applied, pending, changed, missing, or ahead. Reads only, also from a standby. */
 export async function status(context: Context): Promise<number> {
   const { config } = context;
   const migrations = await readFolder(config.migrationsDir);
   const { session, answer } = await lookWhenReady(context, { mustWrite: false });
-  session.end();
   const plan = planMigrations(migrations, answer.history);
-  const entries = listEntries(plan, answer.history);
+  const begun = await lookAtBegun(session, plan, config.historyTable, context.signal);
+  session.end();
+  const entries = listEntries(plan, answer.history, begun);
   print(
     config.json
       ? toJson(plan, entries, answer.history, config.historyTable.join("."))
@@ -29,7 +42,39 @@ export async function status(context: Context): Promise<number> {
   return plan.pending.length > 0 ? 3 : 0;
 }
 
-function listEntries(plan: Plan, history: History): Entry[] {
+type Begun = ReadonlyMap<number, Pick<Entry, "state" | "steps">>;
+
+/** The pending files without a transaction of which some steps are done, and one may be in doubt. */
+async function lookAtBegun(
+  session: Session,
+  plan: Plan,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Begun> {
+  const begun = new Map<number, Pick<Entry, "state" | "steps">>();
+  const files = plan.pending.filter(({ directives }) => !directives.isTransactional);
+  const historyTable = files.length === 0 ? undefined : await locateHistory(session, names, signal);
+  if (historyTable === undefined) return begun;
+  const rows = (await readSteps(session, historyTable, signal)) ?? [];
+  if (rows.length === 0) return begun;
+  // A step that was started is being run, if somebody has the lock.
+  const holder = await findHolder(session, lockKeys(...historyTable), signal);
+  for (const { id, sql } of files) {
+    const own = rows.filter(({ migration }) => migration === id);
+    if (own.length === 0) continue;
+    const isStarted = own.some(({ state }) => state === "started");
+    begun.set(id, {
+      state: holder !== undefined ? "running" : isStarted ? "in doubt" : "unfinished",
+      steps: {
+        done: own.filter(({ state }) => state === "done").length,
+        of: splitStatements(sql).statements.length,
+      },
+    });
+  }
+  return begun;
+}
+
+function listEntries(plan: Plan, history: History, begun: Begun): Entry[] {
   const rows = new Map(history.rows.map((row) => [row.id, row]));
   const entry = ({ id, name }: { id: number; name: string }, state: string): Entry => ({
     ...{ id, name, state },
@@ -39,9 +84,10 @@ function listEntries(plan: Plan, history: History): Entry[] {
     ...plan.applied.map((migration) => entry(migration, "applied")),
     ...plan.changed.map(({ migration }) => entry(migration, "changed")),
     ...plan.missing.map((row: AppliedRow) => entry(row, "missing")),
-    ...plan.pending.map((migration) =>
-      entry(migration, plan.outOfOrder.includes(migration) ? "out of order" : "pending"),
-    ),
+    ...plan.pending.map((migration) => ({
+      ...entry(migration, plan.outOfOrder.includes(migration) ? "out of order" : "pending"),
+      ...begun.get(migration.id),
+    })),
     ...plan.ahead.map((row: AppliedRow) => entry(row, "ahead")),
   ].toSorted((a, b) => a.id - b.id);
 }
@@ -55,6 +101,7 @@ function toJson(plan: Plan, entries: readonly Entry[], history: History, table: 
     pending: plan.pending.length,
     changed: count("changed"),
     missing: count("missing"),
+    inDoubt: count("in doubt"),
     outOfOrder: count("out of order"),
     ahead: count("ahead"),
     migrations: entries,
@@ -70,9 +117,12 @@ function toTable(entries: readonly Entry[]): string {
     `${id.padStart(idWidth)}  ${state.padEnd(stateWidth)}  ${at.padEnd(19)}  ${name}`;
   return [
     row("id", "state", "applied at", "name"),
-    ...entries.map((entry) =>
-      row(String(entry.id), entry.state, entry.executedAt?.slice(0, 19) ?? "", entry.name),
-    ),
+    ...entries.map((entry) => row(String(entry.id), entry.state, progressOf(entry), entry.name)),
     "",
   ].join("\n");
+}
+
+function progressOf({ executedAt, steps }: Entry): string {
+  if (steps !== undefined) return `${steps.done} of ${steps.of} steps`;
+  return executedAt?.slice(0, 19) ?? "";
 }

@@ -18,7 +18,7 @@ export function lockKeys(schema: string, table: string): { own: LockKey; shared?
   return table === "migrations" ? { own, shared: packageKey } : { own };
 }
 
-function toLockKey(key: bigint): LockKey {
+export function toLockKey(key: bigint): LockKey {
   const bits = BigInt.asUintN(64, key);
   return { key: key.toString(), classid: Number(bits >> 32n), objid: Number(bits & 0xffffffffn) };
 }

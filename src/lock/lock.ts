@@ -78,7 +78,7 @@ export function describeHolder(holder: Holder | undefined): string {
 }
 
 /** A key of 64 bits shows in pg_locks as two halves with objsubid 1 (PostgreSQL, "pg_locks"). */
-function matches({ classid, objid }: LockKey): string {
+export function matches({ classid, objid }: LockKey): string {
   return `(locktype = 'advisory' and classid = ${classid} and objid = ${objid} and objsubid = 1
     and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()))`;
 }

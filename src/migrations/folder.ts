@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { parseFileName } from "postgres-migrations/dist/file-name-parser.js";
 import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
+import { type Directives, readDirectives } from "./directives.ts";
 
 /** One SQL file. */
 export type Migration = {
@@ -19,15 +20,10 @@ export type Migration = {
   /** What is sent to the server: the text without a byte order mark. */
   readonly sql: string;
   readonly checksum: string;
-  readonly isTransactional: boolean;
+  readonly directives: Directives;
   /** What makes it impossible to apply; harmless when it was applied long ago. */
-  readonly defect?: string;
+  readonly defects: readonly string[];
 };
-
-/** The first lines that are comments or empty; a directive counts only there, never inside a string further down. */
-const header = /^(?:[ \t]*(?:--[^\r\n]*)?(?:\r\n|\n|\r|$))*/;
-const noTransaction =
-  /^[ \t]*--[ \t]*(?:headgate:[ \t]*no-transaction|postgres-migrations disable-transaction)[ \t]*$/m;
 
 /** The column types of the history table limit what can be recorded: integer id, varchar(100) name. */
 const largestId = 2 ** 31 - 1;
@@ -108,16 +104,17 @@ function toMigration(
     );
   }
   const sql = withoutByteOrderMark(text);
-  const defect = !wasUtf8(path, text)
-    ? "is not valid UTF-8; save it as UTF-8"
-    : sql.includes("\0")
-      ? "contains a NUL byte, which the server cannot take"
-      : undefined;
+  const { directives, problems: misread } = readDirectives(sql);
+  const defects = [
+    ...(wasUtf8(path, text) ? [] : ["is not valid UTF-8; save it as UTF-8"]),
+    ...(sql.includes("\0") ? ["contains a NUL byte, which the server cannot take"] : []),
+    ...misread,
+  ];
   return {
     ...{ id, name, fileName, path, text, sql },
     checksum: checksumOf(fileName, text),
-    isTransactional: !noTransaction.test(header.exec(sql)?.[0] ?? ""),
-    ...(defect === undefined ? {} : { defect }),
+    directives,
+    defects,
   };
 }
 

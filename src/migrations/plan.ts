@@ -58,9 +58,7 @@ export function planProblems(plan: Plan, failWhenAhead: boolean): string[] {
     ...plan.outOfOrder.map(
       ({ path }) => `${path}: out of order: not applied, but a later migration is`,
     ),
-    ...plan.pending.flatMap(({ path, defect }) =>
-      defect === undefined ? [] : [`${path}: ${defect}`],
-    ),
+    ...plan.pending.flatMap(({ path, defects }) => defects.map((defect) => `${path}: ${defect}`)),
     ...(failWhenAhead && plan.ahead.length > 0
       ? [`the database is ahead of this image (--on-ahead=fail): it has ${listNames(plan.ahead)}`]
       : []),

@@ -26,7 +26,14 @@ export type Session = {
   query(sql: string, signal: AbortSignal): Promise<QueryResult<Record<string, unknown>>[]>;
   /** How many statements of the latest query the server completed; tells which one failed. */
   readonly completed: () => number;
+  /** Whether the server has answered the latest query with an error, also when that was because of a cancel request. */
+  readonly failed: () => boolean;
   onNotice(listen: (notice: Notice) => void): void;
+  /**
+   * Sends a last word after a failure: a rollback, a note. Also after a signal to stop, so it takes a second at most;
+   * it never throws, because what it follows is worse.
+   */
+  afterwards(sql: string): Promise<void>;
   /** Says goodbye and closes; what is on its way to the server gets there. Never throws. */
   end(): void;
 };
@@ -48,6 +55,8 @@ type Internals = { connection: Wire; processID: number; secretKey: number };
 
 /** Long enough for a cancel request to cross a continent and roll back; short enough for "exit in under 3 s". */
 const cancelPatienceMs = 1500;
+/** Together with it still under the promised 3 s. */
+const afterwardsPatienceMs = 1000;
 
 /**
  * Logs in on one address.
@@ -101,6 +110,7 @@ export async function logIn(
     boundChannel = bindsChannel && message.mechanisms.includes("SCRAM-SHA-256-PLUS");
   });
   let completed = 0;
+  let failed = false;
   connection.on("commandComplete", () => completed++);
 
   try {
@@ -124,11 +134,12 @@ export async function logIn(
     }
   };
 
-  return {
+  const session: Session = {
     endpoint,
     encrypted,
     handshakePid: internals.processID,
     completed: () => completed,
+    failed: () => failed,
     onNotice: (listen) => {
       client.on("notice", (notice) =>
         listen({ severity: notice.severity ?? "", message: notice.message ?? "" }),
@@ -138,6 +149,7 @@ export async function logIn(
       abort.throwIfAborted();
       if (lost !== undefined) throw new ConnectionLost(lost);
       completed = 0;
+      failed = false;
       const running = client.query(sql);
       const stop = (): void => void cancel();
       abort.addEventListener("abort", stop, { once: true });
@@ -149,11 +161,17 @@ export async function logIn(
           Record<string, unknown>
         >[];
       } catch (error) {
+        failed = isServerError(error) && !endsSession(error);
         if (abort.aborted) throw abort.reason;
         throw endsSession(error) ? new ConnectionLost(error) : error;
       } finally {
         abort.removeEventListener("abort", stop);
       }
+    },
+    afterwards: async (sql) => {
+      const patience = withTimeout(new AbortController().signal, afterwardsPatienceMs, timedOut);
+      await session.query(sql, patience.signal).catch(() => undefined);
+      patience.clear();
     },
     end: () => {
       // Not client.end(), which waits for the server to close its side: a millisecond that each boot would pay.
@@ -161,6 +179,7 @@ export async function logIn(
       else socket.destroy();
     },
   };
+  return session;
 }
 
 /** The query's own outcome; but once the signal has fired, only for so long. */

@@ -14,7 +14,8 @@ function file(id: number, name = `f${id}`, text = ""): Migration {
   const fileName = `${id}_${name}.sql`;
   const checksum = checksumOf(fileName, text);
   const path = `m/${fileName}`;
-  return { id, name, fileName, path, text, sql: text, checksum, isTransactional: true };
+  const own = { directives: { isTransactional: true }, defects: [] };
+  return { id, name, fileName, path, text, sql: text, checksum, ...own };
 }
 
 const row = ({ id, name, checksum: hash }: Migration): AppliedRow => ({
@@ -82,7 +83,7 @@ test("M6 a file is out of order also when what was applied after it is ahead of 
 });
 
 test("M6 a plan without problems is not refused, a defect of a file counts only while it is pending", () => {
-  const broken = { ...two, defect: "is not valid UTF-8" };
+  const broken = { ...two, defects: ["is not valid UTF-8"] };
   refuseUnlessSound(planMigrations([one, broken], history(row(one), row(two))), false);
   assert.throws(
     () => refuseUnlessSound(planMigrations([one, broken], history(row(one))), false),

@@ -2,11 +2,22 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HeadgateError } from "../../src/errors.ts";
 import type { Migration } from "../../src/migrations/folder.ts";
-import { explainSqlError } from "../../src/migrations/sql-failure.ts";
+import { explainSqlError } from "../../src/apply/sql-failure.ts";
+import { splitStatements } from "../../src/sql/statements.ts";
 
 function migrationOf(sql: string): Migration {
   const names = { name: "x", fileName: "1_x.sql", path: "m/1_x.sql" };
-  return { id: 1, ...names, text: sql, sql, checksum: "", isTransactional: true };
+  const own = { directives: { isTransactional: true }, defects: [] };
+  return { id: 1, ...names, text: sql, sql, checksum: "", ...own };
+}
+
+function sentBehindTen(sql: string, completed: number): Parameters<typeof explainSqlError>[1] {
+  const parts = [
+    { own: "x".repeat(10), statements: 1 },
+    { from: 0, to: sql.length },
+  ];
+  const { statements } = splitStatements(sql);
+  return { migration: migrationOf(sql), statements, parts, completed, state: "as before" };
 }
 
 /** An error as pg gives it for text that was sent behind ten characters and one statement. */
@@ -18,8 +29,7 @@ function explain(
   const { position, message = "wrong", code = "42601", ...more } = fields;
   const at = position === undefined ? {} : { position: String(position + 10) };
   const error = Object.assign(new Error(message), { code, severity: "ERROR", ...at, ...more });
-  const sent = { charactersBefore: 10, statementsBefore: 1 };
-  const explained = explainSqlError(migrationOf(sql), error, sent, completed, "as before");
+  const explained = explainSqlError(error, sentBehindTen(sql, completed));
   assert.ok(explained instanceof HeadgateError);
   return explained;
 }
@@ -58,8 +68,7 @@ test("M8 what fails behind the last statement has no place in the file", () => {
 
 test("M8 anything but an error of the server is left as it is", () => {
   const error = new Error("connection reset");
-  const sent = { charactersBefore: 0, statementsBefore: 0 };
-  assert.equal(explainSqlError(migrationOf("SELECT 1"), error, sent, 0, ""), error);
+  assert.equal(explainSqlError(error, sentBehindTen("SELECT 1", 0)), error);
 });
 
 test("M8 a long statement is shortened, and a long line too", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { splitStatements } from "../../src/migrations/statements.ts";
+import { splitStatements } from "../../src/sql/statements.ts";
 
 const texts = (sql: string): string[] =>
   splitStatements(sql).statements.map(({ start, end }) => sql.slice(start, end));

@@ -2,8 +2,9 @@ import { HeadgateError } from "../errors.ts";
 import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
-import { builtIn, createHistoryTable, type History } from "./history.ts";
-import { record, recording, type Target } from "./record.ts";
+import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
+import { record, recording } from "./record.ts";
+import type { Target } from "./target.ts";
 
 /**
  * Makes sure that files can be recorded before the first of them runs: the schema, the table, the row of migration 0

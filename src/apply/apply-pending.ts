@@ -1,27 +1,31 @@
 import { HeadgateError } from "../errors.ts";
+import type { Migration } from "../migrations/folder.ts";
+import type { History } from "../migrations/history.ts";
 import { ConnectionLost } from "../postgres/session.ts";
-import type { Log } from "../report/log.ts";
-import { applyMigration } from "./apply.ts";
-import type { Migration } from "./folder.ts";
-import type { History } from "./history.ts";
+import { applyBySteps } from "./by-steps.ts";
+import { clearInvalidOfFile } from "./index-builds.ts";
+import { applyInTransaction } from "./in-transaction.ts";
 import { prepareHistory } from "./prepare-history.ts";
-import type { Target } from "./record.ts";
-import { findUnsendable } from "./transaction-control.ts";
+import { type Readable, readPending } from "./refuse.ts";
+import { explaining } from "./sql-failure.ts";
+import { readSteps } from "./step-table.ts";
+import type { Target } from "./target.ts";
 
 /**
  * Applies files in order, each with its history row, and says so after each.
  * @param history as it was found under the lock
- * @throws HeadgateError sql_failed (1), refused (77) without the rights, not_ready (69) when the connection was lost
+ * @throws HeadgateError sql_failed (1), history_mismatch (65) for a step in doubt, refused (77) without the rights,
+ * lock_timeout (75) when table locks could not be had, not_ready (69) when the connection was lost
  */
 export async function applyPending(
   target: Target,
   pending: readonly Migration[],
   history: History,
-  log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  refuseUnsendable(pending);
-  target.session.onNotice(({ severity, message }) => {
+  const { log, session } = target;
+  const files = readPending(pending, target.isPooled);
+  session.onNotice(({ severity, message }) => {
     if (severity === "WARNING") log.warn({ phase: "migrate", message }, "warned by the server");
     else log.debug({ phase: "migrate", severity, message }, "told by the server");
   });
@@ -29,9 +33,10 @@ export async function applyPending(
   let current: Migration | undefined;
   try {
     await prepareHistory(target, history, signal);
-    for (current of pending) {
+    for (const file of files) {
+      current = file.migration;
       const began = performance.now();
-      await applyMigration(target, current, signal);
+      await apply(target, file, signal);
       log.info({ phase: "migrate", migration: current.fileName, ms: since(began) }, "applied");
     }
   } catch (error) {
@@ -40,27 +45,35 @@ export async function applyPending(
   log.info({ phase: "migrate", applied: pending.length, ms: since(started) }, "migrated");
 }
 
-function refuseUnsendable(pending: readonly Migration[]): void {
-  const problems = pending.flatMap(findUnsendable);
-  if (problems.length === 0) return;
-  throw new HeadgateError(
-    "sql_failed",
-    "pending files cannot be applied as they are; nothing was changed",
-    { problems, fix: "correct the files and run again" },
-  );
+async function apply(
+  target: Target,
+  { migration, statements }: Readable,
+  signal: AbortSignal,
+): Promise<void> {
+  if (migration.directives.isTransactional) {
+    await explaining(
+      migration,
+      "when INVALID indexes were dropped",
+      "nothing of the file ran",
+      () => clearInvalidOfFile(target, migration, statements, signal),
+    );
+    return applyInTransaction(target, migration, statements, signal);
+  }
+  const rows = await readSteps(target.session, target.historyTable, signal);
+  return applyBySteps(target, migration, statements, rows, signal);
 }
 
 function connectionLost(cause: ConnectionLost, current: Migration | undefined): HeadgateError {
   const during =
     current === undefined ? "the history table was prepared" : `${current.path} was applied`;
-  const isAtomic = current?.isTransactional ?? true;
+  const isAtomic = current?.directives.isTransactional ?? true;
   return new HeadgateError(
     "not_ready",
     `the connection to Postgres was lost while ${during}: ${cause.message}`,
     {
       fix: isAtomic
         ? "run again: the file was either rolled back or completed together with its record"
-        : "look which statements of the file took effect before running again: it runs without a transaction",
+        : "run again: it goes on with the step that was running",
       details: { phase: "migrate", migration: current?.fileName },
       cause,
     },

@@ -1,21 +1,8 @@
 import { HeadgateError } from "../errors.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
-import type { Session } from "../postgres/session.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
-import type { Migration } from "./folder.ts";
-
-/** Where and how migrations are applied. */
-export type Target = {
-  readonly session: Session;
-  /** Schema and table of the history, as the server resolved them. */
-  readonly historyTable: readonly [string, string];
-  /** An SQL condition: this session still has the migration lock. */
-  readonly lockIsHeld: string;
-  /** Settings for the session while a file runs. */
-  readonly settings: Readonly<Record<string, string>>;
-  /** Names the session for other replicas and for DBAs. */
-  readonly applicationName: (migration: Migration) => string;
-};
+import { stepTable } from "./step-table.ts";
+import type { Target } from "./target.ts";
 
 /**
  * The INSERT of a history row. It records a NULL hash, which the table refuses, if the session no longer has the
@@ -42,8 +29,10 @@ export async function recording(
     const cause = error instanceof HeadgateError ? error.cause : error;
     const details = error instanceof HeadgateError ? error.details : {};
     const { schema, table } = (cause ?? {}) as { schema?: unknown; table?: unknown };
-    const isHistory = schema === target.historyTable[0] && table === target.historyTable[1];
-    if (isHistory && sqlState(cause) === "23502") {
+    const isOurs =
+      schema === target.historyTable[0] &&
+      (table === target.historyTable[1] || table === stepTable(target.historyTable)[1]);
+    if (isOurs && sqlState(cause) === "23502") {
       throw new HeadgateError(
         "lock_timeout",
         `the migration lock was lost while ${subject} ran, so it was not recorded`,
@@ -54,7 +43,7 @@ export async function recording(
         },
       );
     }
-    if (isHistory && sqlState(cause) === "23505") {
+    if (isOurs && sqlState(cause) === "23505") {
       throw new HeadgateError(
         "lock_timeout",
         `another process recorded ${subject} at the same time, without taking the lock`,

@@ -1,0 +1,110 @@
+import { HeadgateError } from "../errors.ts";
+import { misplacedDirectives } from "../migrations/directives.ts";
+import type { Migration } from "../migrations/folder.ts";
+import { mannerOf } from "../sql/manner.ts";
+import { splitStatements, type Statement } from "../sql/statements.ts";
+import { readToken } from "../sql/tokens.ts";
+import { hideSecrets, lineAndColumn } from "./sql-failure.ts";
+
+/** A file whose statements are known. */
+export type Readable = { readonly migration: Migration; readonly statements: readonly Statement[] };
+
+/** The first words of the statements that end or start a transaction (PostgreSQL, "SQL Commands"). */
+const controls =
+  /^(BEGIN|START TRANSACTION|COMMIT|END|ROLLBACK(?! TO\b)(?! WORK TO\b)(?! TRANSACTION TO\b)|ABORT|PREPARE TRANSACTION)\b/;
+/** What outlives its transaction, and so would meet another client behind a pooler. */
+const outlives =
+  /^(PREPARE|LISTEN|LOAD|DECLARE|CREATE (LOCAL |GLOBAL )?(TEMP|TEMPORARY) (TABLE|SEQUENCE))\b/;
+
+/**
+ * Splits the pending files, and refuses those that would escape their transaction, or that the server could not even
+ * read. A COMMIT in the middle of a file would commit half of it without its history row.
+ * @param isPooled whether a pooler stands between headgate and the server
+ * @throws HeadgateError sql_failed (1), or usage (64) for what only the pooler forbids, listing every finding
+ */
+export function readPending(pending: readonly Migration[], isPooled: boolean): readonly Readable[] {
+  const problems: string[] = [];
+  const files = pending.map((migration) => {
+    const { statements, refusals } = splitStatements(migration.sql);
+    const at = (offset: number): string =>
+      `${migration.path}:${lineAndColumn(migration.sql, offset).line}`;
+    problems.push(
+      ...refusals.map(({ offset, reason }) => `${at(offset)}: ${reason}`),
+      ...statements.flatMap((statement) => {
+        const reason = escapes(migration, statement);
+        return reason === undefined ? [] : [`${at(statement.start)}: ${reason}`];
+      }),
+      ...misplacedDirectives(migration.sql)
+        .filter((offset) => isComment(migration.sql, statements, offset))
+        .map(
+          (offset) =>
+            `${at(offset)}: a directive counts only above the first statement; move this line to the top of the file`,
+        ),
+    );
+    return { migration, statements };
+  });
+  if (problems.length > 0) {
+    throw new HeadgateError(
+      "sql_failed",
+      "pending files cannot be applied as they are; nothing was changed",
+      { problems, fix: "correct the files and run again" },
+    );
+  }
+  if (isPooled) refuseBehindPooler(files);
+  return files;
+}
+
+/** Whether a line that looks like a comment is one, and not part of a string or of a longer comment. */
+function isComment(sql: string, statements: readonly Statement[], offset: number): boolean {
+  if (statements.some(({ start, end }) => start <= offset && offset < end)) return false;
+  let at = statements.findLast(({ end }) => end <= offset)?.end ?? 0;
+  const dashes = sql.indexOf("--", offset);
+  while (at < dashes) at = readToken(sql, at).end;
+  return at === dashes;
+}
+
+function escapes(migration: Migration, statement: Statement): string | undefined {
+  const { isTransactional } = migration.directives;
+  const word = controls.exec(statement.opening)?.[0];
+  if (word !== undefined) {
+    return isTransactional
+      ? `${word} inside the file: headgate already runs each file in a transaction; remove it`
+      : `${word} in a file without a transaction: move these statements into a file of their own`;
+  }
+  if (isTransactional && mannerOf(migration.sql, statement) === "outside") {
+    return `${describe(migration, statement)} cannot run in a transaction: move it into a file of its own with \`-- headgate: no-transaction\` on the first line`;
+  }
+  return undefined;
+}
+
+function refuseBehindPooler(files: readonly Readable[]): void {
+  const problems = files.flatMap(({ migration, statements }) => {
+    if (!migration.directives.isTransactional) {
+      return [`${migration.path}: runs without a transaction, and needs a session of its own`];
+    }
+    return statements
+      .filter(({ opening }) => outlives.test(opening))
+      .filter(({ start, end }) => !/\bon\s+commit\s+drop\b/i.test(migration.sql.slice(start, end)))
+      .map(
+        (statement) =>
+          `${migration.path}:${lineAndColumn(migration.sql, statement.start).line}: ${describe(migration, statement)} outlives its transaction, and would be left to another client of the pooler`,
+      );
+  });
+  if (problems.length === 0) return;
+  throw new HeadgateError(
+    "usage",
+    "the connection goes through a pooler, and some pending files cannot be applied that way; nothing was changed",
+    {
+      problems,
+      fix: "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one",
+    },
+  );
+}
+
+/** The first few words, as they stand. */
+function describe({ sql }: Migration, { start, end }: Statement): string {
+  const words = hideSecrets(sql.slice(start, Math.min(end, start + 200)))
+    .split(/\s+/, 6)
+    .join(" ");
+  return words.length > 60 ? `${words.slice(0, 60)} …` : words;
+}

@@ -1,0 +1,110 @@
+import { hash } from "node:crypto";
+import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import type { Session } from "../postgres/session.ts";
+import { sqlState } from "../postgres/sqlstate.ts";
+import type { Statement } from "../sql/statements.ts";
+import { hideSecrets } from "./sql-failure.ts";
+import type { Target } from "./target.ts";
+
+/**
+ * What is known of a step, which is one statement of a file without a transaction. `started`: in doubt, unless it is
+ * running. `failed`: the server said so.
+ */
+export type StepState = "started" | "failed" | "done";
+
+export type StepRow = {
+  readonly migration: number;
+  /** From 1. */
+  readonly step: number;
+  /** Over this statement and all before it. */
+  readonly hash: string;
+  /** Its text when it was started, passwords left out; cut when it is very long. */
+  readonly statement: string;
+  readonly state: StepState;
+};
+
+/** A step as it stands in its file. */
+export type Step = Statement & {
+  readonly number: number;
+  readonly text: string;
+  readonly hash: string;
+};
+
+/** Far longer than any statement that has to be settled from its text. */
+const longestStatement = 10_000;
+const longestName = 63;
+
+/** Beside the history table, under its name with `_steps`. It holds unfinished files only. */
+export function stepTable([schema, table]: readonly [string, string]): readonly [string, string] {
+  const suffix = "_steps";
+  let name = table;
+  while (Buffer.byteLength(name + suffix) > longestName) name = name.slice(0, -1);
+  return [schema, name + suffix];
+}
+
+/** Numbers the statements of a file. A change of line endings is no edit. */
+export function toSteps(sql: string, statements: readonly Statement[]): readonly Step[] {
+  let soFar = "";
+  return statements.map((statement, index) => {
+    const text = sql.slice(statement.start, statement.end);
+    soFar = hash("sha256", `${soFar}\n${text.replace(/\r\n?/g, "\n")}`);
+    return { ...statement, number: index + 1, text, hash: soFar };
+  });
+}
+
+/** Reads the steps of all unfinished files; undefined where there is no table. */
+export async function readSteps(
+  session: Session,
+  historyTable: readonly [string, string],
+  signal: AbortSignal,
+): Promise<readonly StepRow[] | undefined> {
+  const table = quoteTable(stepTable(historyTable));
+  try {
+    const [result] = await session.query(
+      `select migration, step, hash, statement, state from ${table} order by migration, step`,
+      signal,
+    );
+    return (result?.rows ?? []) as unknown as StepRow[];
+  } catch (error) {
+    if (sqlState(error) === "42P01" || sqlState(error) === "3F000") return undefined;
+    throw error;
+  }
+}
+
+export function createStepTable(historyTable: readonly [string, string]): string {
+  return `create table if not exists ${quoteTable(stepTable(historyTable))} (
+  migration integer not null,
+  step integer not null,
+  hash varchar(64) not null,
+  statement text not null,
+  state varchar(10) not null check (state in ('started', 'failed', 'done')),
+  started_at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz,
+  primary key (migration, step)
+)`;
+}
+
+/** One statement that notes a step as started. Like the history row, it fails unless the migration lock is held. */
+export function markStarted(target: Target, migration: number, step: Step): string {
+  const text = hideSecrets(step.text).slice(0, longestStatement);
+  return `insert into ${quoteTable(stepTable(target.historyTable))} as steps (migration, step, hash, statement, state)
+    values (${migration}, ${step.number}, case when ${target.lockIsHeld} then ${quoteLiteral(step.hash)} end, ${quoteLiteral(text)}, 'started')
+    on conflict (migration, step) do update set hash = excluded.hash, statement = excluded.statement,
+      state = excluded.state, started_at = excluded.started_at, ended_at = null`;
+}
+
+/** One statement that notes how a step ended. */
+export function markEnded(
+  target: Target,
+  migration: number,
+  step: number,
+  state: "done" | "failed",
+): string {
+  return `update ${quoteTable(stepTable(target.historyTable))} set state = '${state}', ended_at = pg_catalog.clock_timestamp(),
+    hash = case when ${target.lockIsHeld} then hash end where migration = ${migration} and step = ${step}`;
+}
+
+/** Forgets the steps behind this one: all those of a finished file, or those a file no longer has. */
+export function forgetSteps(target: Target, migration: number, behind = 0): string {
+  return `delete from ${quoteTable(stepTable(target.historyTable))} where migration = ${migration} and step > ${behind}`;
+}

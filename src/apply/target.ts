@@ -1,0 +1,23 @@
+import type { Migration } from "../migrations/folder.ts";
+import type { Session } from "../postgres/session.ts";
+import type { Log } from "../report/log.ts";
+import type { LockManners } from "../table-locks/patience.ts";
+
+/** Where and how migrations are applied. */
+export type Target = {
+  readonly session: Session;
+  /** Whether a pooler stands between: then only what is inside one transaction belongs together. */
+  readonly isPooled: boolean;
+  /** Schema and table of the history, as the server resolved them. */
+  readonly historyTable: readonly [string, string];
+  /** An SQL condition: this run still has the migration lock. */
+  readonly lockIsHeld: string;
+  /** Settings for the session while a file runs. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Names the session for other replicas and for DBAs. */
+  readonly applicationName: (migration: Migration) => string;
+  readonly lockManners: LockManners;
+  /** Opens another session to the same server, to look at what this one does. */
+  readonly openObserver: (signal: AbortSignal) => Promise<Session>;
+  readonly log: Log;
+};
