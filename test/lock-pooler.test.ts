@@ -6,8 +6,8 @@ import { after, before, test } from "node:test";
 import { execa } from "execa";
 import { onExit, temporaryFolder } from "./helpers/cleanup.ts";
 import { eventually } from "./helpers/eventually.ts";
-import { artifacts, requireOrSkip, runHeadgate } from "./helpers/headgate.ts";
-import { happy, makeMigrations } from "./helpers/migrations.ts";
+import { artifacts, requireOrSkip, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
+import { happy, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
 import { freePort } from "./helpers/port.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
@@ -35,13 +35,14 @@ async function startPooler(): Promise<typeof pooler> {
     file,
     `[databases]
 * = host=127.0.0.1 port=${server.port} user=api password=api-password
+single = host=127.0.0.1 port=${server.port} dbname=single user=api password=api-password pool_size=1
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 2
+default_pool_size = 3
 `,
   );
   // It refuses to run as root.
@@ -67,34 +68,133 @@ default_pool_size = 2
 const pooled = (database: string): string =>
   server.url(database, { port: pooler?.port ?? 0, user: "api", password: "any-password" });
 
+async function assertNothingLocked(database: string): Promise<void> {
+  await eventually("no lock is left on the server", async () => {
+    const sql = `SELECT FROM pg_locks WHERE locktype = 'advisory'
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    return (await server.psql(database, sql)).length === 0;
+  });
+}
+
 for (const artifact of artifacts) {
-  test(`L7 behind PgBouncer in transaction mode a replica that would migrate is refused with 64 and the remedy (${artifact.name})`, async (t) => {
+  test(`L7 10 replicas migrate through PgBouncer in transaction mode: each file is applied once, all serve, nothing is left locked (${artifact.name})`, async (t) => {
     if (!requireOrSkip(t, hasPooler, noPooler)) return;
     const database = await createDatabase(server);
-    const migrations = makeMigrations();
-    const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: migrations };
+    await server.psql(database, "CREATE TABLE effects (file int)");
+    // Not one of them could run twice, nor two of them at once.
+    const files = Array.from({ length: 10 }, (_, index) => [
+      `${index + 1}_file-${index + 1}.sql`,
+      `CREATE TABLE t${index + 1} (); INSERT INTO effects VALUES (${index + 1}); SET search_path TO nowhere; SELECT pg_sleep(0.02);`,
+    ]);
+    const env = {
+      DATABASE_URL: pooled(database),
+      HEADGATE_MIGRATIONS: makeMigrations(Object.fromEntries(files) as MigrationFiles),
+    };
     const replicas = await Promise.all(
-      Array.from({ length: 5 }, () => runHeadgate(artifact, serving, { env })),
+      Array.from({ length: 10 }, () => runHeadgate(artifact, serving, { env })),
     );
-    for (const { exitCode, stdout, lines } of replicas) {
-      assert.equal(exitCode, 64);
-      assert.equal(stdout, "");
-      assert.match(lines.at(-1)?.msg ?? "", /through a pooler/);
-      assert.match(String(lines.at(-1)?.["fix"]), /HEADGATE_DATABASE_URL/);
+    for (const { exitCode, stdout, stderr } of replicas) {
+      assert.equal(exitCode, 0, stderr);
+      assert.match(stdout, /^serving/);
     }
+    const applied = replicas.flatMap(({ lines }) => lines.filter(({ msg }) => msg === "applied"));
+    assert.equal(applied.length, files.length, "each file is applied by one replica");
+    const effects = await server.psql(database, "SELECT file FROM effects ORDER BY file");
+    assert.deepEqual(
+      effects,
+      files.map((_, index) => ({ file: index + 1 })),
+    );
+    await assertNothingLocked(database);
+    const leaked = await server.connect(database, {
+      port: pooler?.port ?? 0,
+      user: "api",
+      password: "any",
+    });
+    const { rows } = await leaked.query("SHOW search_path");
+    assert.deepEqual(rows, [{ search_path: '"$user", public' }]);
+    await leaked.end();
+  });
+
+  test(`L7 when the connection that holds the lock is lost, no file is recorded any more (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    const database = await createDatabase(server);
+    const migrations = makeMigrations({
+      "1_slow.sql": "CREATE TABLE slow (); SELECT pg_advisory_xact_lock_shared(42);",
+      "2_next.sql": "CREATE TABLE next ();",
+    });
+    const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: migrations };
+    const gate = await server.connect(database);
+    await gate.query("SELECT pg_advisory_lock(42)");
+    const running = await startHeadgate(artifact, ["migrate"], { env });
+    const held =
+      "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND datname = current_database() AND state = 'idle in transaction'";
+    await eventually("the first file waits", async () => {
+      const waiting = await server.psql(
+        database,
+        "SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()",
+      );
+      return waiting.length === 1 && (await server.psql(database, held)).length > 0;
+    });
+    await server.psql(database, `SELECT pg_terminate_backend(pid) FROM (${held}) AS holder`);
+    // Another replica may have the lock now; it must not meet what the first one does.
+    const second = await startHeadgate(artifact, ["migrate"], { env });
+    await second.waitForLog("locked");
+    await gate.end();
+    const [first, other] = await Promise.all([running.result, second.result]);
+    const codes = [first.exitCode, other.exitCode];
+    assert.ok(
+      codes.every((code) => [0, 69, 75].includes(code ?? -1)),
+      `${first.stderr}${other.stderr}`,
+    );
+    assert.equal((await runHeadgate(artifact, ["migrate"], { env })).exitCode, 0);
+    const rows = await server.psql(database, "SELECT id FROM migrations ORDER BY id");
+    assert.deepEqual(rows, [{ id: 0 }, { id: 1 }, { id: 2 }]);
+    assert.notEqual(first.exitCode, 0);
+    await assertNothingLocked(database);
+  });
+
+  test(`L7 a pool that gives no second connection is not ready, in so many words (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    await server.psql("postgres", "CREATE DATABASE single");
+    const env = { DATABASE_URL: pooled("single"), HEADGATE_MIGRATIONS: makeMigrations() };
+    const args = ["migrate", "--connect-timeout", "500ms"];
+    const { exitCode, lines } = await runHeadgate(artifact, args, { env });
+    assert.equal(exitCode, 69);
+    assert.match(lines.at(-1)?.msg ?? "", /the pooler gave no second connection/);
+    await assertNothingLocked("single");
+    await server.psql("postgres", "DROP DATABASE single WITH (FORCE)");
+  });
+
+  test(`L7 a file that needs a session of its own is refused behind a pooler with 64 and the remedy (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    const database = await createDatabase(server);
+    const migrations = makeMigrations({
+      "1_table.sql": "CREATE TABLE t (id int);",
+      "2_index.sql": "-- headgate: no-transaction\nCREATE INDEX CONCURRENTLY t_id ON t (id);",
+      "3_temporary.sql": "SELECT 1;\nCREATE TEMP TABLE x (id int);",
+    });
+    const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: migrations };
+    const { exitCode, stdout, lines } = await runHeadgate(artifact, serving, { env });
+    assert.equal(exitCode, 64);
+    assert.equal(stdout, "");
+    assert.match(lines.at(-1)?.msg ?? "", /through a pooler/);
+    assert.match(
+      String(lines.at(-1)?.["problems"]),
+      /2_index\.sql: runs without a transaction.*3_temporary\.sql:2: CREATE TEMP TABLE/s,
+    );
+    assert.match(String(lines.at(-1)?.["fix"]), /HEADGATE_DATABASE_URL/);
     const left = await server.psql(
       database,
-      "SELECT FROM pg_locks WHERE locktype = 'advisory' UNION ALL SELECT FROM pg_class WHERE relname = 'migrations'",
+      "SELECT FROM pg_class WHERE relname IN ('migrations', 't')",
     );
-    assert.equal(left.length, 0, "no lock and no table is left on the server");
+    assert.equal(left.length, 0, "nothing was begun");
+    await assertNothingLocked(database);
 
     // The remedy: the server's own address for headgate, the pooled one for the API.
     const remedied = await runHeadgate(
       artifact,
       [...["--unset-env", "HEADGATE_DATABASE_URL"], ...serving],
-      {
-        env: { ...env, HEADGATE_DATABASE_URL: server.url(database) },
-      },
+      { env: { ...env, HEADGATE_DATABASE_URL: server.url(database) } },
     );
     assert.equal(remedied.exitCode, 0, remedied.stderr);
     assert.equal(remedied.stdout, `serving from ${env.DATABASE_URL}\n`);

@@ -1,6 +1,7 @@
 import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
+import { noticeReporter } from "./notices.ts";
 import { ConnectionLost } from "../postgres/session.ts";
 import { applyBySteps } from "./by-steps.ts";
 import { clearInvalidOfFile } from "./index-builds.ts";
@@ -25,22 +26,23 @@ export async function applyPending(
 ): Promise<void> {
   const { log, session } = target;
   const files = readPending(pending, target.isPooled);
-  session.onNotice(({ severity, message }) => {
-    if (severity === "WARNING") log.warn({ phase: "migrate", message }, "warned by the server");
-    else log.debug({ phase: "migrate", severity, message }, "told by the server");
-  });
+  const notices = noticeReporter(log);
+  session.onNotice(notices.listen);
   const started = performance.now();
   let current: Migration | undefined;
   try {
     await prepareHistory(target, history, signal);
     for (const file of files) {
       current = file.migration;
+      notices.begin(current.fileName);
       const began = performance.now();
       await apply(target, file, signal);
       log.info({ phase: "migrate", migration: current.fileName, ms: since(began) }, "applied");
     }
   } catch (error) {
     throw error instanceof ConnectionLost ? connectionLost(error, current) : error;
+  } finally {
+    notices.finish();
   }
   log.info({ phase: "migrate", applied: pending.length, ms: since(started) }, "migrated");
 }

@@ -23,8 +23,8 @@ type Index = {
 
 const lookEveryMs = 500;
 /** As the server would write it, behind the names; of the alias `i` of pg_index. */
-const definitionColumn = `case when i.indisunique then 'UNIQUE' else '' end ||
-  pg_catalog.substr(pg_catalog.pg_get_indexdef(i.indexrelid), pg_catalog.strpos(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING ')) as definition`;
+const definitionColumn = `case when i.indisunique then 'UNIQUE ' else '' end ||
+  pg_catalog.substr(pg_catalog.pg_get_indexdef(i.indexrelid), pg_catalog.strpos(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING ') + 1) as definition`;
 /** Whether another session builds an index on the table of `i`; its process id is all that everybody may see. */
 const beingBuilt = `exists (select from pg_catalog.pg_stat_progress_create_index p join pg_catalog.pg_locks l on l.pid = p.pid
   where l.relation = i.indrelid and l.granted and p.pid <> pg_catalog.pg_backend_pid())`;

@@ -87,6 +87,7 @@ async function openWorker(context: Context, token: LockKey): Promise<Session> {
   } catch (error) {
     if (!(error instanceof HeadgateError) || error.code !== "not_ready") throw error;
     throw pooled(
+      "not_ready",
       "the pooler gave no second connection, and behind a pooler the lock needs one of its own",
       error,
     );
@@ -95,14 +96,15 @@ async function openWorker(context: Context, token: LockKey): Promise<Session> {
   if (answer?.rows[0]?.["seen"] === true) return worker;
   worker.end();
   throw pooled(
+    "usage",
     "two connections through the pooler lead to different servers, so that a lock on one means nothing on the other",
   );
 }
 
-function pooled(what: string, cause?: unknown): HeadgateError {
+function pooled(code: "not_ready" | "usage", what: string, cause?: unknown): HeadgateError {
   const fix =
     "set HEADGATE_DATABASE_URL to the server's own address (the API may keep the pooled one), or give the pool at least two connections";
-  return new HeadgateError("usage", what, { fix, cause });
+  return new HeadgateError(code, what, { fix, cause });
 }
 
 function noSchema(): HeadgateError {

@@ -7,8 +7,14 @@ import type { DatabaseSettings, Endpoint } from "./settings.ts";
 import { isServerError } from "./sqlstate.ts";
 import { TlsRefused } from "./tls.ts";
 
-/** A NOTICE or WARNING of the server. */
-type Notice = { readonly severity: string; readonly message: string };
+/** What the server says beside its answers. */
+export type Notice = {
+  /** `NOTICE`, `WARNING` … in the server's language. */
+  readonly severity: string;
+  /** SQLSTATE: class 01 is a warning in any language. */
+  readonly code: string;
+  readonly message: string;
+};
 
 /** A logged-in connection. Holds the only `pg` client of headgate. */
 export type Session = {
@@ -142,7 +148,11 @@ export async function logIn(
     failed: () => failed,
     onNotice: (listen) => {
       client.on("notice", (notice) =>
-        listen({ severity: notice.severity ?? "", message: notice.message ?? "" }),
+        listen({
+          severity: notice.severity ?? "",
+          code: notice.code ?? "",
+          message: notice.message ?? "",
+        }),
       );
     },
     query: async (sql, abort) => {

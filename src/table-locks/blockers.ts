@@ -80,7 +80,9 @@ export async function findBlockers(
       p.gid as prepared ${withQueries ? ", a.query" : ""}
     from pg_catalog.pg_locks l join reached r on l.relation = r.relation and l.mode = any (r.conflicts)
       left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-      left join pg_catalog.pg_prepared_xacts p on l.virtualtransaction = '-1/' || p.transaction::text
+      left join pg_catalog.pg_prepared_xacts p on l.pid is null and p.transaction in (
+        select transactionid from pg_catalog.pg_locks t
+        where t.pid is null and t.locktype = 'transactionid' and t.virtualtransaction = l.virtualtransaction)
     where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
       and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
     order by age_ms desc nulls first limit ${mostShown}`,
