@@ -127,9 +127,11 @@ test("every option has its variable, which counts as the flag does", () => {
   };
   for (const command of commandNames) {
     for (const { name, kind, choices } of optionsOf(command)) {
-      if (name === "database-url") continue;
+      // Of the last two one must be given: they have no default to differ from.
+      if (["database-url", "done", "redo"].includes(name)) continue;
       const value = choices?.at(-1) ?? values[kind] ?? "";
-      const server = command === "run" ? ["--", "a"] : [];
+      const rest = { run: ["--", "a"], resolve: ["7:2", "--redo"] };
+      const server = rest[command as keyof typeof rest] ?? [];
       const typed = (kind === "list" ? value.split(",") : [value]).flatMap((item) =>
         kind === "switch" ? [`--${name}`] : [`--${name}`, item],
       );
@@ -142,6 +144,16 @@ test("every option has its variable, which counts as the flag does", () => {
       assert.equal(byVariable.from[name], variableOf(name));
     }
   }
+});
+
+test("resolve takes one step, and one of --done and --redo", () => {
+  const { resolution } = configure(["resolve", "7:2", "--done"]);
+  assert.deepEqual(resolution, { migration: 7, step: 2, isDone: true });
+  assert.equal(configure(["resolve", "--redo", "12:34"]).resolution?.isDone, false);
+  assert.match(mistakes(["resolve", "--done"]).join(), /needs its STEP/);
+  assert.match(mistakes(["resolve", "7", "--done"]).join(), /"7" is not a step/);
+  assert.match(mistakes(["resolve", "7:2"]).join(), /choose one of --done and --redo/);
+  assert.match(mistakes(["resolve", "7:2", "8:1", "--redo"]).join(), /unexpected argument "8:1"/);
 });
 
 test("a variable of another command's option is left alone", () => {

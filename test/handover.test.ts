@@ -6,7 +6,7 @@ import { after, before } from "node:test";
 import { temporaryFolder } from "./helpers/cleanup.ts";
 import { becomes, testEverywhere } from "./helpers/everywhere.ts";
 import { proc, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
-import { happy, makeMigrations } from "./helpers/migrations.ts";
+import { happy, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
 let server: Postgres;
@@ -65,9 +65,16 @@ testEverywhere(
   "E9 every log line written before the hand-over arrives, and none after it",
   async ({ artifact, pid1 }) => {
     const database = await createDatabase(server);
+    // More than a pipe holds; a file may say twenty things before the rest is left out.
     const count = 3000;
-    const loud = `DO $$ BEGIN FOR i IN 1..${count} LOOP RAISE WARNING 'line %', i; END LOOP; END $$`;
-    const folder = makeMigrations({ ...happy, "4_loud.sql": loud });
+    const each = 20;
+    const loud = (from: number): string =>
+      `DO $$ BEGIN FOR i IN ${from}..${from + each - 1} LOOP RAISE WARNING 'line %', i; END LOOP; END $$`;
+    const files = Array.from({ length: count / each }, (_, index) => [
+      `${index + 4}_loud-${index}.sql`,
+      loud(index * each + 1),
+    ]);
+    const folder = makeMigrations({ ...happy, ...(Object.fromEntries(files) as MigrationFiles) });
     // The server writes where the log went.
     const result = await runHeadgate(
       artifact,

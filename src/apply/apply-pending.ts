@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
 import { noticeReporter } from "./notices.ts";
+import type { Blocker } from "../table-locks/blockers.ts";
 import { ConnectionLost } from "../postgres/session.ts";
 import { applyBySteps } from "./by-steps.ts";
 import { clearInvalidOfFile } from "./index-builds.ts";
@@ -32,11 +33,15 @@ export async function applyPending(
   let current: Migration | undefined;
   try {
     await prepareHistory(target, history, signal);
-    for (const file of files) {
+    let look: readonly Blocker[] | undefined;
+    for (const [index, file] of files.entries()) {
       current = file.migration;
       notices.begin(current.fileName);
       const began = performance.now();
-      await apply(target, file, signal);
+      const next = files[index + 1];
+      look = file.migration.directives.isTransactional
+        ? await applyOne(target, file, look, next, signal)
+        : await applySteps(target, file, signal);
       log.info({ phase: "migrate", migration: current.fileName, ms: since(began) }, "applied");
     }
   } catch (error) {
@@ -47,22 +52,23 @@ export async function applyPending(
   log.info({ phase: "migrate", applied: pending.length, ms: since(started) }, "migrated");
 }
 
-async function apply(
+async function applyOne(
   target: Target,
-  { migration, statements }: Readable,
+  file: Readable,
+  look: readonly Blocker[] | undefined,
+  next: Readable | undefined,
   signal: AbortSignal,
-): Promise<void> {
-  if (migration.directives.isTransactional) {
-    await explaining(
-      migration,
-      "when INVALID indexes were dropped",
-      "nothing of the file ran",
-      () => clearInvalidOfFile(target, migration, statements, signal),
-    );
-    return applyInTransaction(target, migration, statements, signal);
-  }
+): Promise<readonly Blocker[] | undefined> {
+  const { migration, statements } = file;
+  await explaining(migration, "when INVALID indexes were dropped", "nothing of the file ran", () =>
+    clearInvalidOfFile(target, migration, statements, signal),
+  );
+  return applyInTransaction(target, file, look, next, signal);
+}
+
+async function applySteps(target: Target, file: Readable, signal: AbortSignal): Promise<undefined> {
   const rows = await readSteps(target.session, target.historyTable, signal);
-  return applyBySteps(target, migration, statements, rows, signal);
+  await applyBySteps(target, file.migration, file.statements, rows, signal);
 }
 
 function connectionLost(cause: ConnectionLost, current: Migration | undefined): HeadgateError {

@@ -5,7 +5,8 @@ import { readIndexBuild } from "../sql/index-build.ts";
 import { type Manner, mannerOf } from "../sql/manner.ts";
 import type { Statement } from "../sql/statements.ts";
 import { withPatience } from "../table-locks/patience.ts";
-import { findStrongLocks, lockManners, restoreSession, transact } from "./in-transaction.ts";
+import { transact } from "./in-transaction.ts";
+import { findStrongLocks, lockManners, restoreSession, undoSession } from "./manners.ts";
 import { checkIndexes, clearInvalid, clearReindexed } from "./index-builds.ts";
 import { withProgress } from "./progress.ts";
 import { record } from "./record.ts";
@@ -78,7 +79,7 @@ export async function applyBySteps(
   const row = { id: migration.id, name: migration.name, hash: migration.checksum };
   await checkpoint(
     file,
-    `begin; ${record(target, row)}; ${forgetSteps(target, migration.id)}; commit`,
+    `${undoSession(migration.sql).text}; begin; ${record(target, row)}; ${forgetSteps(target, migration.id)}; commit`,
     "at the end, when it was recorded",
     "every step of the file is done, but the file is not recorded",
   );
@@ -101,9 +102,11 @@ async function runStep(file: Stepwise, step: Step, instead: string | undefined):
         from,
         to,
         record: done,
+        subject,
+        state,
         ...(before === undefined ? {} : { before }),
       };
-      await transact(target, migration, work, subject, signal, { state });
+      await transact(target, migration, work, signal);
     } else {
       await runAlone(file, step, manner, instead, subject, state);
     }

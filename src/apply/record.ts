@@ -18,13 +18,13 @@ export function record(target: Target, row: { id: number; name: string; hash: st
  * @param subject what is being recorded, for the message
  * @throws HeadgateError lock_timeout (75) for these two, and whatever else `work` throws
  */
-export async function recording(
+export async function recording<T>(
   target: Target,
   subject: string,
-  work: () => Promise<unknown>,
-): Promise<void> {
+  work: () => Promise<T>,
+): Promise<T> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     const cause = error instanceof HeadgateError ? error.cause : error;
     const details = error instanceof HeadgateError ? error.details : {};

@@ -25,6 +25,16 @@ export function compose(sql: string, parts: readonly Part[]): string {
     .join("");
 }
 
+/** How many statements a query has. */
+export function countStatements(statements: readonly Statement[], parts: readonly Part[]): number {
+  const counts = parts.map((part) =>
+    "own" in part
+      ? part.statements
+      : statements.filter(({ start, end }) => start >= part.from && end <= part.to).length,
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 /**
  * Finds the place in the file that the server complains about.
  * @param sql the file's text

@@ -2,7 +2,7 @@ import type { Migration } from "../migrations/folder.ts";
 import { setConfigCalls } from "../postgres/session-settings.ts";
 import { mannerOf } from "../sql/manner.ts";
 import type { Statement } from "../sql/statements.ts";
-import { restoreSession, settingsFor } from "./in-transaction.ts";
+import { restoreSession, settingsFor } from "./manners.ts";
 import { recording } from "./record.ts";
 import { explaining } from "./sql-failure.ts";
 import type { Step } from "./step-table.ts";

@@ -43,25 +43,18 @@ const conflicts: { readonly [mode in LockMode]: readonly string[] } = {
 const mostShown = 100;
 
 /**
- * Looks who holds a lock that conflicts with one of these, the oldest first. Asks the lock queue for nothing.
+ * The query that looks who holds a lock that conflicts with one of these, the oldest first. Asks the lock queue for nothing.
  * Counts in what the wanted lock reaches beyond its relation: partitions, the table of an index, and the tables on the
  * other end of foreign keys where they are locked too.
  * @param withQueries whether to tell the text of their queries, which may hold secrets
  */
-export async function findBlockers(
-  session: Session,
-  wanted: readonly StrongLock[],
-  withQueries: boolean,
-  signal: AbortSignal,
-): Promise<Blocker[]> {
-  if (wanted.length === 0) return [];
+export function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): string {
   const asked = wanted.map(({ relation, mode, withLinked }) => {
     const name = quoteLiteral(quoteTable(relation.slice(-2)));
     const modes = conflicts[mode].map(quoteLiteral).join(", ");
     return `(pg_catalog.to_regclass(${name})::oid, array[${modes}], ${withLinked})`;
   });
-  const [result] = await session.query(
-    `with recursive reached (relation, conflicts, linked) as (
+  return `with recursive reached (relation, conflicts, linked) as (
       select * from (values ${asked.join(", ")}) as asked (relation, conflicts, linked) where relation is not null
       union
       select further.relation, conflicts, false from reached cross join lateral (
@@ -85,10 +78,24 @@ export async function findBlockers(
         where t.pid is null and t.locktype = 'transactionid' and t.virtualtransaction = l.virtualtransaction)
     where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
       and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
-    order by age_ms desc nulls first limit ${mostShown}`,
-    signal,
-  );
-  return (result?.rows ?? []).map(toBlocker);
+    order by age_ms desc nulls first limit ${mostShown}`;
+}
+
+/** Reads the answer to `blockersQuery`. */
+export function readBlockers(rows: readonly Record<string, unknown>[]): Blocker[] {
+  return rows.map(toBlocker);
+}
+
+/** Asks `blockersQuery` now. */
+export async function findBlockers(
+  session: Session,
+  wanted: readonly StrongLock[],
+  withQueries: boolean,
+  signal: AbortSignal,
+): Promise<Blocker[]> {
+  if (wanted.length === 0) return [];
+  const [result] = await session.query(blockersQuery(wanted, withQueries), signal);
+  return readBlockers(result?.rows ?? []);
 }
 
 function toBlocker(row: Record<string, unknown>): Blocker {

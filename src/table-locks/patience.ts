@@ -14,6 +14,8 @@ export type LockManners = {
   readonly lockTimeoutMs?: number;
   /** Whether the text of blockers' queries is told. */
   readonly showQueries: boolean;
+  /** Who blocks, as seen a moment ago; spares the first look. */
+  readonly look?: readonly Blocker[] | undefined;
   /** End blockers that have been idle in a transaction for longer than this. */
   readonly cancelIdleMs?: number;
 };
@@ -65,6 +67,7 @@ export async function withPatience<T>(
   const waited = (): number => performance.now() - started;
   const look = (): Promise<Blocker[]> => findBlockers(session, wanted, manners.showQueries, signal);
   const known = new Map<string, number>();
+  let seen = manners.look;
   let tries = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
   let lastLongTry = started - autovacuumEveryMs + autovacuumFirstMs;
@@ -73,7 +76,8 @@ export async function withPatience<T>(
     let limit =
       manners.lockTimeoutMs ??
       Math.min(firstTryMs * 2 ** (tries + Math.floor(waited() / growsEveryMs)), longestTryMs);
-    let blockers = limit === Infinity ? [] : await look();
+    let blockers = limit === Infinity ? [] : (seen ?? (await look()));
+    seen = undefined;
     const old = blockers.filter((blocker) => ageOf(blocker, known) >= limit * oldInTries);
     const isAutovacuum = old.length > 0 && old.every((blocker) => blocker.isAutovacuum);
     const isLongTry = isAutovacuum && performance.now() - lastLongTry >= autovacuumEveryMs;

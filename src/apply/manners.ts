@@ -1,0 +1,68 @@
+import type { Migration } from "../migrations/folder.ts";
+import { type StrongLock, strongLocksOf } from "../sql/strong-locks.ts";
+import type { Statement } from "../sql/statements.ts";
+import type { Target } from "./target.ts";
+
+/**
+ * Undoes whatever a file set for the session. Without it a `set role`, or the `search_path = ''` that pg_dump
+ * writes, would break the bookkeeping and the next file (https://github.com/thomwright/postgres-migrations/issues/59).
+ */
+export const restoreSession = "reset session authorization; reset role; reset all";
+const restoreStatements = 3;
+
+/** What else a file may leave in its session; looked for in its text, because few files do. */
+const leavesMore = /\b(temp|temporary|pg_temp|prepare|listen|hold)\b/i;
+const removeMore = "discard temp; deallocate all; unlisten *; close all";
+
+/** SQL that makes the session as it was before the file, and how many statements that is. */
+export function undoSession(sql: string): { readonly text: string; readonly statements: number } {
+  return leavesMore.test(sql)
+    ? { text: `${restoreSession}; ${removeMore}`, statements: restoreStatements + 4 }
+    : { text: restoreSession, statements: restoreStatements };
+}
+
+/** The locks that are known beforehand, and where the first statement stands that wants any. */
+export function findStrongLocks(
+  sql: string,
+  statements: readonly Statement[],
+  from: number,
+  to: number,
+): { strongAt: number | undefined; wanted: readonly StrongLock[] } {
+  let strongAt: number | undefined;
+  const wanted = new Map<string, StrongLock>();
+  for (const statement of statements) {
+    if (statement.start < from || statement.end > to) continue;
+    const { isStrong, relations } = strongLocksOf(sql, statement);
+    if (isStrong) strongAt ??= statement.start;
+    for (const lock of relations) wanted.set(JSON.stringify(lock), lock);
+  }
+  return { strongAt, wanted: [...wanted.values()] };
+}
+
+/** The configured manners, unless the file has its own. */
+export function lockManners(target: Target, { directives }: Migration): Target["lockManners"] {
+  return {
+    ...target.lockManners,
+    ...(directives.lockTimeoutMs === undefined ? {} : { lockTimeoutMs: directives.lockTimeoutMs }),
+    ...(directives.ddlLockBudgetMs === undefined ? {} : { budgetMs: directives.ddlLockBudgetMs }),
+  };
+}
+
+/** What the session sets for itself while a file runs. */
+export function settingsFor(
+  target: Target,
+  migration: Migration,
+): Readonly<Record<string, string>> {
+  const { statementTimeoutMs } = migration.directives;
+  return {
+    ...target.settings,
+    ...(statementTimeoutMs === undefined
+      ? {}
+      : {
+          statement_timeout: Number.isFinite(statementTimeoutMs)
+            ? String(Math.ceil(statementTimeoutMs))
+            : "0",
+        }),
+    application_name: target.applicationName(migration),
+  };
+}
