@@ -142,3 +142,22 @@ test("M9 what these tests set does break postgres-migrations", async () => {
   const folder = makeMigrations(filesThatSet(settings["the empty search_path of pg_dump"], true));
   await assert.rejects(startPackage(server, await createDatabase(server), folder).applied);
 });
+
+for (const artifact of artifacts) {
+  test(`M9 what a file leaves in its session is gone for the next file: temporary tables, prepared statements, cursors, LISTEN (${artifact.name})`, async () => {
+    for (const directive of ["", "-- headgate: no-transaction\n"]) {
+      const database = await createDatabase(server);
+      const folder = makeMigrations({
+        "1_leave.sql": `${directive}CREATE TEMP TABLE left_over (id int); PREPARE left_over AS SELECT 1; LISTEN left_over;`,
+        "2_look.sql": `CREATE TABLE seen AS SELECT to_regclass('pg_temp.left_over') IS NULL AS no_table,
+          NOT EXISTS (SELECT FROM pg_prepared_statements) AS no_statement,
+          NOT EXISTS (SELECT FROM pg_listening_channels()) AS no_channel;`,
+      });
+      const env = { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: folder };
+      const { exitCode, stderr } = await runHeadgate(artifact, ["migrate"], { env });
+      assert.equal(exitCode, 0, stderr);
+      const [seen] = await server.psql(database, "SELECT * FROM seen");
+      assert.deepEqual(seen, { no_table: true, no_statement: true, no_channel: true }, directive);
+    }
+  });
+}

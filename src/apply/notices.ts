@@ -8,7 +8,7 @@ const longestMessage = 1000;
 type NoticeReporter = {
   /** What comes from now on is this file's. */
   begin(fileName: string): void;
-  listen(notice: Notice): void;
+  readonly listen: (notice: Notice) => void;
   /** Says how much was left out, if anything was. To be called after the last file too, also when it failed. */
   finish(): void;
 };

@@ -68,15 +68,15 @@ async function readProgress(observer: Session, pid: number, signal: AbortSignal)
     signal,
   );
   const row = result?.rows[0] ?? {};
-  const { phase, percent, blocker, application, state, seconds } = row;
+  const { phase, percent, blocker, seconds } = row;
+  const application = (row["application"] as string | null) || "a session";
+  const state = row["state"] === null ? "" : `, ${row["state"] as string}`;
   const age = seconds === null ? "" : `, transaction open for ${Number(seconds).toFixed(1)} s`;
   return {
     ...(typeof phase === "string" ? { doing: phase } : {}),
     ...(typeof percent === "number" ? { percent: Math.round(percent) } : {}),
     ...(typeof blocker === "number"
-      ? {
-          waitingFor: `${String(application || "a session")} (pid ${blocker}${state === null ? "" : `, ${String(state)}`}${age})`,
-        }
+      ? { waitingFor: `${application} (pid ${blocker}${state}${age})` }
       : {}),
   };
 }

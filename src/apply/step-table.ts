@@ -10,7 +10,7 @@ import type { Target } from "./target.ts";
  * What is known of a step, which is one statement of a file without a transaction. `started`: in doubt, unless it is
  * running. `failed`: the server said so.
  */
-export type StepState = "started" | "failed" | "done";
+type StepState = "started" | "failed" | "done";
 
 export type StepRow = {
   readonly migration: number;

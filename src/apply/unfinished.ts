@@ -5,7 +5,7 @@ import { settle } from "./settle.ts";
 import { checkpoint, prepare, type Stepwise } from "./stepwise.ts";
 
 /** `7:2`, as `headgate resolve` takes it. */
-export const stepName = (migration: { readonly id: number }, step: number): string =>
+const stepName = (migration: { readonly id: number }, step: number): string =>
   `${migration.id}:${step}`;
 
 /**

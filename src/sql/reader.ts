@@ -6,7 +6,7 @@ export type Name = readonly string[];
 /** Reads a statement from left to right. Blanks and comments are nowhere to be seen. */
 export type Reader = {
   /** Reads these words or symbols (`"IF NOT EXISTS"`, `"("`) if they come next; otherwise reads nothing. */
-  take(words: string): boolean;
+  readonly take: (words: string) => boolean;
   /** Reads a name with its qualifiers; undefined, and nothing is read, if something else comes next, or U&"". */
   name(): Name | undefined;
   /** Reads a table as DDL writes it: `a`, `ONLY a`, `ONLY (a)`, `a *`. */

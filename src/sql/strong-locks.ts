@@ -1,4 +1,10 @@
-import { alterIndex, alterSequence, alterTable, partitionedTable, referencesIn } from "./alter-table.ts";
+import {
+  alterIndex,
+  alterSequence,
+  alterTable,
+  partitionedTable,
+  referencesIn,
+} from "./alter-table.ts";
 import { type Name, readStatement, type Reader } from "./reader.ts";
 import type { Statement } from "./statements.ts";
 

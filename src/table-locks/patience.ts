@@ -66,7 +66,7 @@ export async function withPatience<T>(
   const started = performance.now();
   const waited = (): number => performance.now() - started;
   const look = (): Promise<Blocker[]> => findBlockers(session, wanted, manners.showQueries, signal);
-  const known = new Map<string, number>();
+  let known: ReadonlySet<string> | undefined;
   let seen = manners.look;
   let tries = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
@@ -78,7 +78,12 @@ export async function withPatience<T>(
       Math.min(firstTryMs * 2 ** (tries + Math.floor(waited() / growsEveryMs)), longestTryMs);
     let blockers = limit === Infinity ? [] : (seen ?? (await look()));
     seen = undefined;
-    const old = blockers.filter((blocker) => ageOf(blocker, known) >= limit * oldInTries);
+    // Whose age may not be seen is old if it was there at the look before.
+    const isNew = blockers.some(({ ageMs }) => ageMs === null) && known === undefined;
+    const old = blockers.filter(({ ageMs, transaction }) =>
+      ageMs === null ? isNew || known?.has(transaction) : ageMs >= limit * oldInTries,
+    );
+    known = new Set(blockers.map(({ transaction }) => transaction));
     const isAutovacuum = old.length > 0 && old.every((blocker) => blocker.isAutovacuum);
     const isLongTry = isAutovacuum && performance.now() - lastLongTry >= autovacuumEveryMs;
     if (isLongTry) {
@@ -118,13 +123,6 @@ export async function withPatience<T>(
       : lookEveryMs;
     await sleep(Math.min(pause, Math.max(0, manners.budgetMs - waited())), signal);
   }
-}
-
-/** Where the age may not be seen, a transaction is as old as our knowledge of it. */
-function ageOf({ ageMs, transaction }: Blocker, known: Map<string, number>): number {
-  const seen = known.get(transaction) ?? performance.now();
-  known.set(transaction, seen);
-  return ageMs ?? performance.now() - seen;
 }
 
 async function readDeadlockTimeout(session: Session, signal: AbortSignal): Promise<number> {
