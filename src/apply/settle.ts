@@ -71,9 +71,11 @@ async function settleDetach(
   const parent = nameIn(reader);
   reader.skipPast("DETACH PARTITION");
   const child = nameIn(reader);
-  const link = `select from pg_catalog.pg_inherits where inhparent = ${oidOf(parent)} and inhrelid = ${oidOf(child)}`;
+  const link = `select from pg_catalog.pg_inherits h where inhparent = ${oidOf(parent)} and inhrelid = ${oidOf(child)}`;
   if (!(await exists(link))) return { is: "done" };
-  if (!(await exists(`${link} and inhdetachpending`))) return { is: "redo" };
+  // PostgreSQL 13 has no such column.
+  if (!(await exists(`${link} and pg_catalog.to_jsonb(h) @> '{"inhdetachpending": true}'`)))
+    return { is: "redo" };
   const instead = `alter table ${quoteTable(parent)} detach partition ${quoteTable(child)} finalize`;
   return { is: "redo", instead };
 }

@@ -1,6 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import { markEnded, type StepRow } from "./step-table.ts";
-import { lineAndColumn } from "./sql-failure.ts";
+import { explaining, lineAndColumn } from "./sql-failure.ts";
 import { settle } from "./settle.ts";
 import { checkpoint, prepare, type Stepwise } from "./stepwise.ts";
 
@@ -21,10 +21,12 @@ export async function settleUnfinished(
   const step = steps[row.step - 1];
   const isEdited = step?.hash !== row.hash;
   await prepare(file);
-  const settled = await settle(
-    target.session,
-    isEdited ? row.statement : (step?.text ?? ""),
-    signal,
+  const text = isEdited ? row.statement : (step?.text ?? "");
+  const settled = await explaining(
+    migration,
+    "when an unfinished step was looked into",
+    "nothing was changed",
+    () => settle(target.session, text, signal),
   );
   const name = stepName(migration, row.step);
   const facts = { phase: "migrate", migration: migration.fileName, step: row.step };
