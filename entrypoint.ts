@@ -14,7 +14,7 @@ import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
 import { redactor } from "./src/report/redact.ts";
 import { writeTermination } from "./src/report/termination.ts";
-import { version } from "./src/version.ts";
+import { commit, version } from "./src/version.ts";
 
 /** Time to cancel the running statement, roll back and say goodbye; together under the promised 3 s. */
 const stopPatienceMs = 2500;
@@ -39,7 +39,7 @@ let terminationLog: string | undefined;
 /** Reads the arguments and does what they ask; becomes the server, or returns the exit code. */
 async function main(): Promise<number> {
   const command = readArguments(process.argv.slice(2));
-  if (command.verb === "version") return print(`headgate ${version} (${runtimeName()})\n`);
+  if (command.verb === "version") return print(`headgate ${version} (commit ${commit}, ${runtimeName()})\n`);
   if (command.verb === "help") {
     return print(command.helpOf === undefined ? helpText() : commandHelp(command.helpOf));
   }

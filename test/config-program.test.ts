@@ -14,7 +14,7 @@ after(() => server.stop());
 for (const artifact of artifacts) {
   test(`help and version need no database and no other configuration (${artifact.name})`, async () => {
     for (const [args, expected] of [
-      [["--version"], /^headgate \d+\.\d+\.\d+ \((node|bun) \d/],
+      [["--version"], /^headgate \d+\.\d+\.\d+ \(commit [0-9a-f]{12}(, changed)?, (node|bun) \d/],
       [["--help"], /^headgate waits until Postgres is really ready/],
       [["migrate", "--help"], /^usage: headgate migrate \[options\]/],
       [["help", "verify"], /^usage: headgate verify \[options\]/],

@@ -7,7 +7,7 @@ const root = new URL("..", import.meta.url).pathname;
 
 /** From the top of the house to its foundation. A file may import from its own room and from any floor below. */
 const floors: readonly (readonly string[])[] = [
-  ["entrypoint"],
+  ["entrypoint", "library"],
   ["commands"],
   ["gate"],
   ["look"],

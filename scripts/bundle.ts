@@ -1,0 +1,125 @@
+/** Makes one file of the source and its dependencies, and an executable of that file. */
+import { execFileSync } from "node:child_process";
+import { brotliCompressSync } from "node:zlib";
+import { build, type Plugin } from "esbuild";
+
+const root = new URL("..", import.meta.url).pathname;
+
+const common = {
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node22.15",
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+} as const;
+
+/**
+ * Parts of the dependencies that are loaded at every boot and never used: pino's destinations and worker threads
+ * (headgate writes its own lines), pg's reader of ~/.pgpass (which writes to stderr when loaded), its parser of
+ * connection strings and the resolver beside it.
+ */
+const unused: Plugin = {
+  name: "unused",
+  setup(bundler) {
+    const names =
+      /^(sonic-boom|thread-stream|on-exit-leak-free|pgpass|pg-native|pg-cloudflare|pg-connection-string|dns|\.\/transport)$/;
+    bundler.onResolve({ filter: names }, ({ path, importer }) =>
+      path !== "./transport" || importer.includes("/pino/") ? { path, namespace: "unused" } : null,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: "unused" }, ({ path }) => ({
+      contents: `module.exports = function () { throw new Error("${path} is not part of this build") }`,
+    }));
+    // pino asks it for one thing: whether this is a worker.
+    bundler.onResolve({ filter: /^worker_threads$/ }, ({ path }) => ({ path, namespace: "main" }));
+    bundler.onLoad({ filter: /.*/, namespace: "main" }, () => ({
+      contents: "exports.isMainThread = true",
+    }));
+  },
+};
+
+/** See src/postgres/pg-crypto.ts. */
+const synchronousCrypto: Plugin = {
+  name: "synchronous-crypto",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.(\/crypto)?\/utils$/ }, ({ path, importer, resolveDir }) =>
+      importer.includes("/pg/lib/") && (path === "./crypto/utils" || resolveDir.endsWith("/crypto"))
+        ? { path: `${root}src/postgres/pg-crypto.ts` }
+        : null,
+    );
+  },
+};
+
+/**
+ * wait-on is most of the code and seldom used. As source text it would be parsed at every boot (20 ms of Node's
+ * start); as a compressed string it costs nothing until `--wait-for` asks for it.
+ */
+const packed: Plugin = {
+  name: "packed",
+  setup(bundler) {
+    bundler.onResolve({ filter: /^wait-on$/ }, ({ path }) => ({ path, namespace: "packed" }));
+    bundler.onLoad({ filter: /.*/, namespace: "packed" }, async ({ path }) => {
+      const { outputFiles } = await build({
+        ...common,
+        stdin: { contents: `module.exports = require("${path}")`, resolveDir: root },
+        write: false,
+      });
+      const text = brotliCompressSync(outputFiles[0]?.contents ?? "").toString("base64");
+      return {
+        contents: `
+          const source = require("node:zlib").brotliDecompressSync(Buffer.from("${text}", "base64")).toString();
+          new Function("module", "exports", "require", source)(module, exports, require);`,
+      };
+    });
+  },
+};
+
+/** Tells where this source is from; an image is built without the repository's history, and is told by a variable. */
+function readCommit(): string {
+  if (process.env["HEADGATE_COMMIT"]) return process.env["HEADGATE_COMMIT"];
+  try {
+    const git = (...args: string[]): string =>
+      execFileSync("git", args, {
+        cwd: root,
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+    const commit = git("rev-parse", "--short=12", "HEAD").trim();
+    const isChanged = git("status", "--porcelain", "src", "entrypoint.ts") !== "";
+    return isChanged ? `${commit}, changed` : commit;
+  } catch {
+    return "unknown";
+  }
+}
+
+/** Bundles one entry point for Node. @returns nothing; the file is written */
+export async function bundle(entryPoint: string, outfile: string, banner = ""): Promise<void> {
+  await build({
+    ...common,
+    entryPoints: [entryPoint],
+    outfile,
+    external: ["bun:ffi"],
+    plugins: [unused, synchronousCrypto, packed],
+    define: { COMMIT: JSON.stringify(readCommit()) },
+    banner: { js: banner },
+  });
+}
+
+/**
+ * Makes an executable of a bundled file.
+ * @param target as Bun names them, `bun-linux-arm64-musl`; this machine's own when left out
+ */
+export function compile(bundled: string, outfile: string, target?: string): void {
+  // Without the last two flags the executable reads .env and bunfig.toml from the container's working directory.
+  const flags = [
+    "--compile",
+    "--bytecode",
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
+    ...(target === undefined ? [] : [`--target=${target}`]),
+  ];
+  execFileSync(`${root}node_modules/.bin/bun`, ["build", bundled, ...flags, "--outfile", outfile], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+}
