@@ -13,7 +13,18 @@ const common = {
   minify: true,
   legalComments: "none",
   logLevel: "warning",
+  metafile: true,
 } as const;
+
+/** The folders of the packages that were bundled so far, for the bill of materials. */
+export const bundledPackages = new Set<string>();
+
+function note(inputs: object): void {
+  for (const path of Object.keys(inputs)) {
+    const [folder] = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? [];
+    if (folder !== undefined) bundledPackages.add(folder);
+  }
+}
 
 /**
  * Parts of the dependencies that are loaded at every boot and never used: pino's destinations and worker threads
@@ -60,11 +71,12 @@ const packed: Plugin = {
   setup(bundler) {
     bundler.onResolve({ filter: /^wait-on$/ }, ({ path }) => ({ path, namespace: "packed" }));
     bundler.onLoad({ filter: /.*/, namespace: "packed" }, async ({ path }) => {
-      const { outputFiles } = await build({
+      const { outputFiles, metafile } = await build({
         ...common,
         stdin: { contents: `module.exports = require("${path}")`, resolveDir: root },
         write: false,
       });
+      note(metafile.inputs);
       const text = brotliCompressSync(outputFiles[0]?.contents ?? "").toString("base64");
       return {
         contents: `
@@ -93,9 +105,9 @@ function readCommit(): string {
   }
 }
 
-/** Bundles one entry point for Node. @returns nothing; the file is written */
+/** Bundles one entry point for Node. */
 export async function bundle(entryPoint: string, outfile: string, banner = ""): Promise<void> {
-  await build({
+  const { metafile } = await build({
     ...common,
     entryPoints: [entryPoint],
     outfile,
@@ -104,6 +116,7 @@ export async function bundle(entryPoint: string, outfile: string, banner = ""): 
     define: { COMMIT: JSON.stringify(readCommit()) },
     banner: { js: banner },
   });
+  note(metafile.inputs);
 }
 
 /**
