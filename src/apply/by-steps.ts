@@ -79,7 +79,7 @@ export async function applyBySteps(
   const row = { id: migration.id, name: migration.name, hash: migration.checksum };
   await checkpoint(
     file,
-    `${undoSession(migration.sql).text}; begin; ${record(target, row)}; ${forgetSteps(target, migration.id)}; commit`,
+    `${undoSession(target, migration.sql).text}; begin; ${record(target, row)}; ${forgetSteps(target, migration.id)}; commit`,
     "at the end, when it was recorded",
     "every step of the file is done, but the file is not recorded",
   );
@@ -114,7 +114,7 @@ async function runStep(file: Stepwise, step: Step, instead: string | undefined):
     // When the server has said so, it is not in doubt. Without a connection it stays so.
     if (session.failed() || (error instanceof HeadgateError && isServerError(error.cause))) {
       const failed = markEnded(target, migration.id, step.number, "failed");
-      await session.afterwards(`${restoreSession}; ${failed}`);
+      await session.afterwards(`${restoreSession(target)}; ${failed}`);
     }
     throw error;
   }

@@ -76,7 +76,7 @@ export async function transact(
   const { session, log } = target;
   const { sql } = migration;
   const { strongAt, wanted } = findStrongLocks(sql, statements, from, to);
-  const undo = undoSession(from === 0 && to === sql.length ? sql : "");
+  const undo = undoSession(target, from === 0 && to === sql.length ? sql : "");
 
   const attempt = async (lockTimeoutMs: number): Promise<readonly Blocker[] | undefined> => {
     const limit = Number.isFinite(lockTimeoutMs) ? Math.ceil(lockTimeoutMs) : 0;

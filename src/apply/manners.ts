@@ -1,4 +1,5 @@
 import type { Migration } from "../migrations/folder.ts";
+import { setConfigCalls } from "../postgres/session-settings.ts";
 import { type StrongLock, strongLocksOf } from "../sql/strong-locks.ts";
 import type { Statement } from "../sql/statements.ts";
 import type { Target } from "./target.ts";
@@ -7,18 +8,26 @@ import type { Target } from "./target.ts";
  * Undoes whatever a file set for the session. Without it a `set role`, or the `search_path = ''` that pg_dump
  * writes, would break the bookkeeping and the next file (https://github.com/thomwright/postgres-migrations/issues/59).
  */
-export const restoreSession = "reset session authorization; reset role; reset all";
-const restoreStatements = 3;
+export function restoreSession({ settings, isPooled }: Target): string {
+  // "reset all" takes headgate's own settings with it, and the bookkeeping needs them too: against a role's limits, and
+  // so that the session of a killed headgate does not wait for a lock with the migration lock in its hands.
+  return `reset session authorization; reset role; reset all; select ${setConfigCalls(settings, isPooled)}`;
+}
+const restoreStatements = 4;
 
 /** What else a file may leave in its session; looked for in its text, because few files do. */
 const leavesMore = /\b(temp|temporary|pg_temp|prepare|listen|hold)\b/i;
 const removeMore = "discard temp; deallocate all; unlisten *; close all";
 
 /** SQL that makes the session as it was before the file, and how many statements that is. */
-export function undoSession(sql: string): { readonly text: string; readonly statements: number } {
+export function undoSession(
+  target: Target,
+  sql: string,
+): { readonly text: string; readonly statements: number } {
+  const text = restoreSession(target);
   return leavesMore.test(sql)
-    ? { text: `${restoreSession}; ${removeMore}`, statements: restoreStatements + 4 }
-    : { text: restoreSession, statements: restoreStatements };
+    ? { text: `${text}; ${removeMore}`, statements: restoreStatements + 4 }
+    : { text, statements: restoreStatements };
 }
 
 /** The locks that are known beforehand, and where the first statement stands that wants any. */

@@ -61,7 +61,7 @@ export async function checkpoint(
   await recording(target, migration.path, () =>
     explaining(migration, elsewhere, state, async () => {
       // Apart, because a transaction is read-only from its start if the file has set default_transaction_read_only.
-      await session.query(restoreSession, signal);
+      await session.query(restoreSession(target), signal);
       await session.query(sql, signal);
     }),
   );
