@@ -34,7 +34,10 @@ function runMatrix(): boolean {
   const install = ["ci", "--no-audit", "--no-fund", "--silent"];
   const npm = spawnSync("npm", install, { cwd: `${root}test/matrix`, stdio: "inherit" });
   if (npm.status !== 0) return false;
-  const forServers = find("test/{lock*,migrations*,table-locks*,interoperation}.test.ts");
+  const forServers = find(
+    "test/{lock*,migrations*,table-locks*,interoperation}.test.ts",
+    "test/sql/{strong-locks,manner,index-build}.test.ts",
+  );
   const forRuntimes = find("test/{handover,signals}*.test.ts");
   const results = [
     ...["13", "14", "15", "16", "17"].map((major) =>

@@ -24,7 +24,9 @@ export async function settle(
   const manner = mannerOf(text, statement);
   // Its effect and the note that it is done are committed together: without the note there is no effect.
   if (manner === "inside" || manner === "setting") return { is: "redo" };
-  if (manner === "unknown") return { is: "unknown" };
+  // On a partitioned table these work in several transactions.
+  const isAsGoodTwice = /^(REINDEX|CLUSTER)\b/.test(statement.opening);
+  if (manner === "unknown") return { is: isAsGoodTwice ? "redo" : "unknown" };
 
   const exists = async (sql: string): Promise<boolean> => {
     const [result] = await session.query(`select exists (${sql}) as found`, signal);
@@ -53,7 +55,7 @@ export async function settle(
   }
   if (reader.take("ALTER TABLE")) return settleDetach(reader, exists);
   if (reader.take("ALTER SUBSCRIPTION")) return { is: "unknown" };
-  // VACUUM, REINDEX, CLUSTER, ALTER SYSTEM, ALTER DATABASE … SET TABLESPACE, DISCARD ALL: as good the second time.
+  // VACUUM, REINDEX CONCURRENTLY, CLUSTER of all tables, ALTER SYSTEM, ALTER DATABASE … SET TABLESPACE, DISCARD ALL: as good the second time.
   return { is: "redo" };
 }
 

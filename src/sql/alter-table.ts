@@ -1,9 +1,15 @@
 import { type Name, type Reader, readStatement } from "./reader.ts";
-import type { LockMode, StrongLock } from "./strong-locks.ts";
+import type { LockMode, Reach, StrongLock } from "./strong-locks.ts";
 
 /** Storage parameters that are set while reads and writes go on (src/backend/access/common/reloptions.c). */
 const gentleParameter =
   /^(autovacuum_\w+|vacuum_\w+|log_autovacuum_\w+|fillfactor|toast_tuple_target|parallel_workers|deduplicate_items)$/;
+
+/** What is done to a table and not to its partitions and children. */
+const ofTableAlone = [
+  ...["RENAME TO", "OWNER TO", "SET SCHEMA", "REPLICA IDENTITY", "FORCE", "NO FORCE"],
+  ...["ENABLE ROW", "DISABLE ROW", "ENABLE RULE", "DISABLE RULE"],
+];
 
 /**
  * The locks of ALTER TABLE, and of ALTER VIEW and others like it, read behind these words.
@@ -58,8 +64,8 @@ export function referencesIn(text: string): readonly StrongLock[] {
 /** When a partition comes or goes, its foreign keys do too: they belong to the whole, and lock their other ends less. */
 export function partitionedTable(relation: Name): readonly StrongLock[] {
   return [
-    { relation, mode: "AccessExclusiveLock", withLinked: false },
-    { relation, mode: "ShareRowExclusiveLock", withLinked: true },
+    { relation, mode: "AccessExclusiveLock", reach: ["default"] },
+    { relation, mode: "ShareRowExclusiveLock", reach: ["links"] },
   ];
 }
 
@@ -72,8 +78,13 @@ function locksOf(table: Name, text: string): readonly StrongLock[] | undefined {
     // It waits for all old transactions before it locks the partition alone, and must not be cut short in between.
     if (action.take("CONCURRENTLY")) return [];
     if (action.take("FINALIZE")) return lock(partition, "AccessExclusiveLock");
-    return partitionedTable(table);
+    if (partition === undefined) return undefined;
+    return [
+      ...partitionedTable(table),
+      { relation: partition, mode: "AccessExclusiveLock", reach: ["parts"] },
+    ];
   }
+  if (ofTableAlone.some(action.take)) return lock(table, "AccessExclusiveLock", []);
   if (action.take("SET") || action.take("RESET")) {
     const names = [...action.options().keys()];
     const isGentle = names.length > 0 && names.every((name) => gentleParameter.test(name));
@@ -89,13 +100,13 @@ function locksOf(table: Name, text: string): readonly StrongLock[] | undefined {
     return lock(table, action.take("TRIGGER") ? "ShareRowExclusiveLock" : "AccessExclusiveLock");
   }
   // Foreign keys go with the column or the constraint, and are made anew for another type.
-  if (action.take("DROP")) return lock(table, "AccessExclusiveLock", true);
+  if (action.take("DROP")) return lock(table, "AccessExclusiveLock", ["parts", "links"]);
   if (action.take("ALTER") && !action.take("CONSTRAINT")) {
     action.take("COLUMN");
     action.name();
     if (["SET STATISTICS", "SET (", "RESET ("].some(action.take)) return [];
     const isRebuilt = action.take("TYPE") || action.take("SET DATA TYPE");
-    return lock(table, "AccessExclusiveLock", isRebuilt);
+    return lock(table, "AccessExclusiveLock", isRebuilt ? ["parts", "links"] : ["parts"]);
   }
   return lock(table, "AccessExclusiveLock");
 }
@@ -103,7 +114,7 @@ function locksOf(table: Name, text: string): readonly StrongLock[] | undefined {
 function lock(
   relation: Name | undefined,
   mode: LockMode,
-  withLinked = false,
+  reach: readonly Reach[] = ["parts"],
 ): readonly StrongLock[] | undefined {
-  return relation === undefined ? undefined : [{ relation, mode, withLinked }];
+  return relation === undefined ? undefined : [{ relation, mode, reach }];
 }

@@ -8,7 +8,7 @@ export type IndexBuild = {
   readonly table: Name;
   readonly isConcurrent: boolean;
   readonly ifNotExists: boolean;
-  /** `CREATE` or `CREATE UNIQUE`. */
+  /** `create` or `create unique`. */
   readonly create: string;
   /** All that follows the table's name: method, columns, conditions. */
   readonly definition: string;
@@ -19,16 +19,16 @@ export function readIndexBuild(
   sql: string,
   { start, end }: Pick<Statement, "start" | "end">,
 ): IndexBuild | undefined {
+  if (!/^create\b/i.test(sql.slice(start, start + 7))) return undefined;
   const reader = readStatement(sql, start, end);
-  if (!reader.take("CREATE")) return undefined;
+  reader.take("CREATE");
   const create = reader.take("UNIQUE") ? "create unique" : "create";
   if (!reader.take("INDEX")) return undefined;
   const isConcurrent = reader.take("CONCURRENTLY");
   const ifNotExists = reader.take("IF NOT EXISTS");
   const name = reader.take("ON") ? undefined : reader.name()?.join(".");
   if (name !== undefined && !reader.take("ON")) return undefined;
-  reader.take("ONLY");
-  const table = reader.name();
+  const table = reader.table();
   if (table === undefined) return undefined;
   const definition = sql.slice(reader.offset(), end);
   return { name, table, isConcurrent, ifNotExists, create, definition };

@@ -16,9 +16,18 @@ export type LockMode =
 export type StrongLock = {
   readonly relation: Name;
   readonly mode: LockMode;
-  /** Whether the tables on the other end of its foreign keys are locked as well. */
-  readonly withLinked: boolean;
+  readonly reach: readonly Reach[];
 };
+
+/**
+ * What is locked with it:
+ * `parts`: its partitions and children, and theirs;
+ * `whole`: the table of which it is a partition, with that one's default partition;
+ * `default`: its default partition;
+ * `links`: the tables on the other end of its foreign keys;
+ * `references`: the tables with a foreign key to it, and those with one to them.
+ */
+export type Reach = "parts" | "whole" | "default" | "links" | "references";
 
 /** What a statement wants to lock: `relations` may be empty although `isStrong`, when its text does not tell which. */
 export type Wanted = { readonly isStrong: boolean; readonly relations: readonly StrongLock[] };
@@ -58,7 +67,9 @@ export function strongLocksOf(sql: string, statement: Statement): Wanted {
   if (reader.take("CREATE")) return create(reader, text);
   if (reader.take("TRUNCATE")) {
     reader.take("TABLE");
-    return onEach(readTables(reader), "AccessExclusiveLock", reader.skipPast("CASCADE"));
+    const tables = readTables(reader);
+    const reach: Reach[] = reader.skipPast("CASCADE") ? ["parts", "references"] : ["parts"];
+    return onEach(tables, "AccessExclusiveLock", reach);
   }
   if (reader.take("REINDEX")) {
     if (reader.options().get("concurrently")) return nothing;
@@ -98,7 +109,8 @@ function alter(reader: Reader): Wanted {
   }
   if (reader.take("INDEX")) return toWanted(alterIndex(reader));
   if (reader.take("SEQUENCE")) return toWanted(alterSequence(reader));
-  if (reader.take("POLICY") || reader.take("RULE")) return onTable(reader, "AccessExclusiveLock");
+  if (reader.take("POLICY") || reader.take("RULE"))
+    return onTable(reader, "AccessExclusiveLock", []);
   if (reader.take("TRIGGER")) {
     const wanted = onTable(reader, "AccessExclusiveLock");
     return reader.take("RENAME") ? wanted : nothing;
@@ -118,11 +130,12 @@ function drop(reader: Reader): Wanted {
   if (reader.take("INDEX CONCURRENTLY")) return nothing;
   const isTable = reader.take("TABLE") || reader.take("FOREIGN TABLE");
   if (isTable || ["VIEW", "MATERIALIZED VIEW", "INDEX", "SEQUENCE"].some(reader.take)) {
-    return onEach(readTables(reader), "AccessExclusiveLock", isTable);
+    const reach: Reach[] = isTable ? ["parts", "whole", "links"] : ["parts"];
+    return onEach(readTables(reader), "AccessExclusiveLock", reach);
   }
-  if (["TRIGGER", "POLICY", "RULE"].some(reader.take)) {
-    return onTable(reader, "AccessExclusiveLock");
-  }
+  if (reader.take("TRIGGER")) return onTable(reader, "AccessExclusiveLock");
+  if (reader.take("POLICY") || reader.take("RULE"))
+    return onTable(reader, "AccessExclusiveLock", []);
   // With its tables; and CASCADE takes columns, constraints, defaults and triggers along.
   const isWide = reader.take("OWNED") || reader.take("EXTENSION") || reader.skipPast("CASCADE");
   return isWide ? somewhere : nothing;
@@ -134,11 +147,11 @@ function create(reader: Reader, text: string): Wanted {
     return replaces ? readOne(reader, "AccessExclusiveLock") : nothing;
   }
   if (reader.take("RULE")) {
-    return reader.skipPast("TO") ? readOne(reader, "AccessExclusiveLock") : somewhere;
+    return reader.skipPast("TO") ? readOne(reader, "AccessExclusiveLock", []) : somewhere;
   }
   reader.take("CONSTRAINT");
   if (reader.take("TRIGGER")) return onTable(reader, "ShareRowExclusiveLock");
-  if (reader.take("POLICY")) return onTable(reader, "AccessExclusiveLock");
+  if (reader.take("POLICY")) return onTable(reader, "AccessExclusiveLock", []);
   reader.take("UNIQUE");
   if (reader.take("INDEX")) {
     return reader.take("CONCURRENTLY") ? nothing : onTable(reader, "ShareLock");
@@ -161,18 +174,22 @@ function toWanted(relations: readonly StrongLock[] | undefined): Wanted {
 }
 
 /** Also when there is none: then it is every table, or one whose name cannot be read. */
-function onEach(tables: readonly Name[], mode: LockMode, withLinked = false): Wanted {
-  const relations = tables.map((relation) => ({ relation, mode, withLinked }));
+function onEach(
+  tables: readonly Name[],
+  mode: LockMode,
+  reach: readonly Reach[] = ["parts"],
+): Wanted {
+  const relations = tables.map((relation) => ({ relation, mode, reach }));
   return { isStrong: true, relations };
 }
 
-function readOne(reader: Reader, mode: LockMode): Wanted {
+function readOne(reader: Reader, mode: LockMode, reach?: readonly Reach[]): Wanted {
   const table = reader.table();
-  return onEach(table === undefined ? [] : [table], mode);
+  return onEach(table === undefined ? [] : [table], mode, reach);
 }
 
-function onTable(reader: Reader, mode: LockMode): Wanted {
-  return reader.skipPast("ON") ? readOne(reader, mode) : somewhere;
+function onTable(reader: Reader, mode: LockMode, reach?: readonly Reach[]): Wanted {
+  return reader.skipPast("ON") ? readOne(reader, mode, reach) : somewhere;
 }
 
 /** `[IF EXISTS] a, ONLY b.c, "D" *`. */

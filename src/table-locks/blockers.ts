@@ -44,26 +44,33 @@ const mostShown = 100;
 
 /**
  * The query that looks who holds a lock that conflicts with one of these, the oldest first. Asks the lock queue for nothing.
- * Counts in what the wanted lock reaches beyond its relation: partitions, the table of an index, and the tables on the
- * other end of foreign keys where they are locked too.
+ * Counts in the table of an index, and what a lock reaches.
  * @param withQueries whether to tell the text of their queries, which may hold secrets
  */
 export function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): string {
-  const asked = wanted.map(({ relation, mode, withLinked }) => {
+  const asked = wanted.map(({ relation, mode, reach }) => {
     const name = quoteLiteral(quoteTable(relation.slice(-2)));
     const modes = conflicts[mode].map(quoteLiteral).join(", ");
-    return `(pg_catalog.to_regclass(${name})::oid, array[${modes}], ${withLinked})`;
+    const words = reach.map(quoteLiteral).join(", ");
+    return `(pg_catalog.to_regclass(${name})::oid, array[${modes}], array[${words}]::text[])`;
   });
-  return `with recursive reached (relation, conflicts, linked) as (
-      select * from (values ${asked.join(", ")}) as asked (relation, conflicts, linked) where relation is not null
+  return `with recursive reached (relation, conflicts, reach) as (
+      select * from (values ${asked.join(", ")}) as asked (relation, conflicts, reach) where relation is not null
       union
-      select further.relation, conflicts, false from reached cross join lateral (
-        select inhrelid from pg_catalog.pg_inherits where inhparent = reached.relation
-        union all select indrelid from pg_catalog.pg_index where indexrelid = reached.relation
-        union all select case when conrelid = reached.relation then confrelid else conrelid end
+      select further.relation, conflicts, further.reach from reached cross join lateral (
+        select inhrelid, reach from pg_catalog.pg_inherits where 'parts' = any (reach) and inhparent = reached.relation
+        union all select indrelid, '{}' from pg_catalog.pg_index where indexrelid = reached.relation
+        union all select partdefid, '{parts}' from pg_catalog.pg_partitioned_table
+          where 'default' = any (reach) and partrelid = reached.relation and partdefid <> 0
+        union all select inhparent, '{default}' from pg_catalog.pg_inherits join pg_catalog.pg_class on oid = inhrelid
+          where 'whole' = any (reach) and inhrelid = reached.relation and relispartition
+        union all select case when conrelid = reached.relation then confrelid else conrelid end, '{parts}'
           from pg_catalog.pg_constraint
-          where linked and contype = 'f' and reached.relation in (conrelid, confrelid)
-      ) as further (relation)
+          where 'links' = any (reach) and contype = 'f' and reached.relation in (conrelid, confrelid)
+            and (conparentid = 0 or not 'whole' = any (reach))
+        union all select conrelid, '{parts,references}' from pg_catalog.pg_constraint
+          where 'references' = any (reach) and contype = 'f' and confrelid = reached.relation
+      ) as further (relation, reach)
     )
     select l.pid, coalesce(a.application_name, '') as application, a.usename as user_name, a.state,
       (extract(epoch from pg_catalog.clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000)::float8 as age_ms,
