@@ -7,6 +7,24 @@ import { freePort } from "./port.ts";
  */
 export type ProxyMode = "pass" | "blackhole" | "refuse";
 
+/**
+ * A moment of a burst, which is what a client says until its server answers: bytes of the client came, they were
+ * forwarded, bytes of the answer came, they were forwarded.
+ */
+export type ProxyMoment = "asking" | "asked" | "answering" | "answered";
+
+/**
+ * Told of every moment. While the promise it returns is pending nothing goes on, on no connection and in no direction;
+ * the promise must not be rejected.
+ * @param burst counted from 1, over all connections
+ * @returns "drop" for bytes that are to go nowhere
+ */
+export type ProxyHook = (
+  moment: ProxyMoment,
+  burst: number,
+  bytes: Buffer,
+) => Promise<"drop" | "forward"> | undefined;
+
 export interface Proxy {
   readonly port: number;
   /** Connections accepted so far. */
@@ -17,6 +35,8 @@ export interface Proxy {
   readonly maxOpen: number;
   /** Times a client spoke first or after its server had: the round trips that clients waited for. */
   readonly bursts: number;
+  /** How much waits to be forwarded. */
+  readonly held: number;
   readonly mode: ProxyMode;
   setMode(mode: ProxyMode): Promise<void>;
   /** Cuts every connection with a reset, on both sides. */
@@ -28,19 +48,50 @@ export interface Proxy {
  * Starts a TCP proxy on 127.0.0.1 in front of a server on the same address. When that server refuses
  * a connection, the client sees a reset.
  */
-export async function startProxy(targetPort: number): Promise<Proxy> {
+export async function startProxy(targetPort: number, hook?: ProxyHook): Promise<Proxy> {
   const port = await freePort();
   const clients = new Set<Socket>();
   const sockets = new Set<Socket>();
   const counts = { connections: 0, maxOpen: 0, bursts: 0 };
   const held: (() => void)[] = [];
   let mode: ProxyMode = "pass";
+  let isPaused = false;
   let listener: Server | undefined;
 
   // Everything that one side would notice of the other goes through here, in its order.
   const forward = (action: () => void) => {
-    if (mode === "blackhole") held.push(action);
+    if (mode === "blackhole" || isPaused) held.push(action);
     else action();
+  };
+
+  const release = () => {
+    // One of them may make the others wait again.
+    for (const action of held.splice(0)) forward(action);
+  };
+
+  const tell = (moment: ProxyMoment, burst: number, bytes: Buffer, next?: () => void) => {
+    const pause = hook?.(moment, burst, bytes);
+    if (pause === undefined) return next?.();
+    isPaused = true;
+    void pause.then((verdict) => {
+      isPaused = false;
+      if (verdict === "forward") next?.();
+      release();
+    });
+  };
+
+  const relay = (
+    what: "ask" | "answer",
+    burst: number,
+    bytes: Buffer,
+    to: () => Socket | undefined,
+  ) => {
+    forward(() =>
+      tell(`${what}ing`, burst, bytes, () => {
+        to()?.write(bytes);
+        tell(`${what}ed`, burst, bytes);
+      }),
+    );
   };
 
   const watch = (
@@ -65,18 +116,19 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   const accept = (client: Socket) => {
     let server: Socket | undefined;
     let clientsTurn = true;
+    let burst = 0;
     clients.add(client);
     counts.connections++;
     counts.maxOpen = Math.max(counts.maxOpen, clients.size);
     client.on("close", () => clients.delete(client));
     const ask = (bytes: Buffer) => {
-      if (clientsTurn) counts.bursts++;
+      if (clientsTurn) burst = ++counts.bursts;
       clientsTurn = false;
-      forward(() => server?.write(bytes));
+      relay("ask", burst, bytes, () => server);
     };
     const answer = (bytes: Buffer) => {
       clientsTurn = true;
-      forward(() => client.write(bytes));
+      relay("answer", burst, bytes, () => client);
     };
     forward(() => {
       server = createConnection(targetPort, "127.0.0.1");
@@ -94,7 +146,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     } else {
       listener ??= await listen(port, accept);
     }
-    if (next !== "blackhole") for (const action of held.splice(0)) action();
+    release();
   };
 
   const cutAll = () => {
@@ -116,6 +168,9 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     },
     get bursts() {
       return counts.bursts;
+    },
+    get held() {
+      return held.length;
     },
     get mode() {
       return mode;
