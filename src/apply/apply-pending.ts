@@ -2,7 +2,6 @@ import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
 import { noticeReporter } from "./notices.ts";
-import type { Blocker } from "../table-locks/blockers.ts";
 import { ConnectionLost } from "../postgres/session.ts";
 import { applyBySteps } from "./by-steps.ts";
 import { clearInvalidOfFile } from "./index-builds.ts";
@@ -33,14 +32,14 @@ export async function applyPending(
   let current: Migration | undefined;
   try {
     await prepareHistory(target, history, signal);
-    let look: readonly Blocker[] | undefined;
+    let isAlone = false;
     for (const [index, file] of files.entries()) {
       current = file.migration;
       notices.begin(current.fileName);
       const began = performance.now();
       const next = files[index + 1];
-      look = file.migration.directives.isTransactional
-        ? await applyOne(target, file, look, next, signal)
+      isAlone = file.migration.directives.isTransactional
+        ? await applyOne(target, file, isAlone, next, signal)
         : await applySteps(target, file, signal);
       log.info({ phase: "migrate", migration: current.fileName, ms: since(began) }, "applied");
     }
@@ -55,20 +54,21 @@ export async function applyPending(
 async function applyOne(
   target: Target,
   file: Readable,
-  look: readonly Blocker[] | undefined,
+  isAlone: boolean,
   next: Readable | undefined,
   signal: AbortSignal,
-): Promise<readonly Blocker[] | undefined> {
+): Promise<boolean> {
   const { migration, statements } = file;
   await explaining(migration, "when INVALID indexes were dropped", "nothing of the file ran", () =>
     clearInvalidOfFile(target, migration, statements, signal),
   );
-  return applyInTransaction(target, file, look, next, signal);
+  return applyInTransaction(target, file, isAlone, next, signal);
 }
 
-async function applySteps(target: Target, file: Readable, signal: AbortSignal): Promise<undefined> {
+async function applySteps(target: Target, file: Readable, signal: AbortSignal): Promise<false> {
   const rows = await readSteps(target.session, target.historyTable, signal);
   await applyBySteps(target, file.migration, file.statements, rows, signal);
+  return false;
 }
 
 function connectionLost(cause: ConnectionLost, current: Migration | undefined): HeadgateError {

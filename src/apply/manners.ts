@@ -1,6 +1,6 @@
 import type { Migration } from "../migrations/folder.ts";
 import { setConfigCalls } from "../postgres/session-settings.ts";
-import { type StrongLock, strongLocksOf } from "../sql/strong-locks.ts";
+import { createdTable, type StrongLock, strongLocksOf } from "../sql/strong-locks.ts";
 import type { Statement } from "../sql/statements.ts";
 import type { Target } from "./target.ts";
 
@@ -39,11 +39,16 @@ export function findStrongLocks(
 ): { strongAt: number | undefined; wanted: readonly StrongLock[] } {
   let strongAt: number | undefined;
   const wanted = new Map<string, StrongLock>();
+  // Nobody else can have a lock on a table that the file has made itself.
+  const made = new Set<string>();
   for (const statement of statements) {
     if (statement.start < from || statement.end > to) continue;
+    const table = createdTable(sql, statement);
+    if (table !== undefined) made.add(JSON.stringify(table));
     const { isStrong, relations } = strongLocksOf(sql, statement);
-    if (isStrong) strongAt ??= statement.start;
-    for (const lock of relations) wanted.set(JSON.stringify(lock), lock);
+    const foreign = relations.filter(({ relation }) => !made.has(JSON.stringify(relation)));
+    if (isStrong && (foreign.length > 0 || relations.length === 0)) strongAt ??= statement.start;
+    for (const lock of foreign) wanted.set(JSON.stringify(lock), lock);
   }
   return { strongAt, wanted: [...wanted.values()] };
 }
@@ -57,21 +62,19 @@ export function lockManners(target: Target, { directives }: Migration): Target["
   };
 }
 
-/** What the session sets for itself while a file runs. */
+/** What is set for the time of a file: headgate's own settings, unless the session has them already. */
 export function settingsFor(
-  target: Target,
+  { settings, isPooled, applicationName }: Target,
   migration: Migration,
 ): Readonly<Record<string, string>> {
   const { statementTimeoutMs } = migration.directives;
+  const limit =
+    statementTimeoutMs === undefined ? {} : { statement_timeout: toSetting(statementTimeoutMs) };
   return {
-    ...target.settings,
-    ...(statementTimeoutMs === undefined
-      ? {}
-      : {
-          statement_timeout: Number.isFinite(statementTimeoutMs)
-            ? String(Math.ceil(statementTimeoutMs))
-            : "0",
-        }),
-    application_name: target.applicationName(migration),
+    ...(isPooled ? settings : {}),
+    ...limit,
+    application_name: applicationName(migration),
   };
 }
+
+const toSetting = (ms: number): string => (Number.isFinite(ms) ? String(Math.ceil(ms)) : "0");

@@ -203,3 +203,13 @@ function readTables(reader: Reader): readonly Name[] {
   } while (reader.take(","));
   return tables;
 }
+
+/** The table that a statement makes, if it fails where there is one already. */
+export function createdTable(sql: string, { start, end, opening }: Statement): Name | undefined {
+  if (!/^CREATE (UNLOGGED )?TABLE\b/.test(opening)) return undefined;
+  const reader = readStatement(sql, start, end);
+  reader.take("CREATE");
+  reader.take("UNLOGGED");
+  reader.take("TABLE");
+  return reader.take("IF NOT EXISTS") ? undefined : reader.name();
+}

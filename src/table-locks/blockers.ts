@@ -47,7 +47,7 @@ const mostShown = 100;
  * Counts in the table of an index, and what a lock reaches.
  * @param withQueries whether to tell the text of their queries, which may hold secrets
  */
-export function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): string {
+function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): string {
   const asked = wanted.map(({ relation, mode, reach }) => {
     const name = quoteLiteral(quoteTable(relation.slice(-2)));
     const modes = conflicts[mode].map(quoteLiteral).join(", ");
@@ -88,12 +88,15 @@ export function blockersQuery(wanted: readonly StrongLock[], withQueries: boolea
     order by age_ms desc nulls first limit ${mostShown}`;
 }
 
-/** Reads the answer to `blockersQuery`. */
-export function readBlockers(rows: readonly Record<string, unknown>[]): Blocker[] {
-  return rows.map(toBlocker);
-}
+/**
+ * The query whether nobody else holds a lock on any table of this database: then nobody blocks anything. It takes a
+ * tenth of the time of `blockersQuery`, which has many tables to plan.
+ */
+export const aloneQuery = `select not exists (select from pg_catalog.pg_locks
+    where locktype = 'relation' and granted and relation >= 16384 and pid is distinct from pg_catalog.pg_backend_pid()
+      and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) as alone`;
 
-/** Asks `blockersQuery` now. */
+/** Asks who blocks now. */
 export async function findBlockers(
   session: Session,
   wanted: readonly StrongLock[],
@@ -102,7 +105,7 @@ export async function findBlockers(
 ): Promise<Blocker[]> {
   if (wanted.length === 0) return [];
   const [result] = await session.query(blockersQuery(wanted, withQueries), signal);
-  return readBlockers(result?.rows ?? []);
+  return (result?.rows ?? []).map(toBlocker);
 }
 
 function toBlocker(row: Record<string, unknown>): Blocker {

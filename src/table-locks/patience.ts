@@ -14,8 +14,8 @@ export type LockManners = {
   readonly lockTimeoutMs?: number;
   /** Whether the text of blockers' queries is told. */
   readonly showQueries: boolean;
-  /** Who blocks, as seen a moment ago; spares the first look. */
-  readonly look?: readonly Blocker[] | undefined;
+  /** Whether a moment ago nobody else held any lock; spares the first look. */
+  readonly isAlone?: boolean;
   /** End blockers that have been idle in a transaction for longer than this. */
   readonly cancelIdleMs?: number;
 };
@@ -67,7 +67,7 @@ export async function withPatience<T>(
   const waited = (): number => performance.now() - started;
   const look = (): Promise<Blocker[]> => findBlockers(session, wanted, manners.showQueries, signal);
   let known: ReadonlySet<string> | undefined;
-  let seen = manners.look;
+  let isAlone = manners.isAlone === true;
   let tries = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
   let lastLongTry = started - autovacuumEveryMs + autovacuumFirstMs;
@@ -76,8 +76,8 @@ export async function withPatience<T>(
     let limit =
       manners.lockTimeoutMs ??
       Math.min(firstTryMs * 2 ** (tries + Math.floor(waited() / growsEveryMs)), longestTryMs);
-    let blockers = limit === Infinity ? [] : (seen ?? (await look()));
-    seen = undefined;
+    let blockers = limit === Infinity || isAlone ? [] : await look();
+    isAlone = false;
     // Whose age may not be seen is old if it was there at the look before.
     const isNew = blockers.some(({ ageMs }) => ageMs === null) && known === undefined;
     const old = blockers.filter(({ ageMs, transaction }) =>
