@@ -1,5 +1,5 @@
 import type { Migration } from "../migrations/folder.ts";
-import { setConfigCalls } from "../postgres/session-settings.ts";
+import { setStatements } from "../postgres/session-settings.ts";
 import { createdTable, type StrongLock, strongLocksOf } from "../sql/strong-locks.ts";
 import type { Statement } from "../sql/statements.ts";
 import type { Target } from "./target.ts";
@@ -11,9 +11,8 @@ import type { Target } from "./target.ts";
 export function restoreSession({ settings, isPooled }: Target): string {
   // "reset all" takes headgate's own settings with it, and the bookkeeping needs them too: against a role's limits, and
   // so that the session of a killed headgate does not wait for a lock with the migration lock in its hands.
-  return `reset session authorization; reset role; reset all; select ${setConfigCalls(settings, isPooled)}`;
+  return `reset session authorization; reset role; reset all; ${setStatements(settings, isPooled)}`;
 }
-const restoreStatements = 4;
 
 /** What else a file may leave in its session; looked for in its text, because few files do. */
 const leavesMore = /\b(temp|temporary|pg_temp|prepare|listen|hold)\b/i;
@@ -25,9 +24,10 @@ export function undoSession(
   sql: string,
 ): { readonly text: string; readonly statements: number } {
   const text = restoreSession(target);
+  const statements = 3 + Object.keys(target.settings).length;
   return leavesMore.test(sql)
-    ? { text: `${text}; ${removeMore}`, statements: restoreStatements + 4 }
-    : { text, statements: restoreStatements };
+    ? { text: `${text}; ${removeMore}`, statements: statements + 4 }
+    : { text, statements };
 }
 
 /** The locks that are known beforehand, and where the first statement stands that wants any. */

@@ -64,3 +64,14 @@ export function setConfigCalls(
     )
     .join(", ");
 }
+
+/** The same as statements, `set … ; set …`: a tenth of a millisecond faster, but each is one statement more. */
+export function setStatements(
+  settings: Readonly<Record<string, string>>,
+  isLocal: boolean,
+): string {
+  const scope = isLocal ? "local" : "session";
+  return Object.entries(settings)
+    .map(([name, value]) => `set ${scope} ${name} = ${quoteLiteral(value)}`)
+    .join("; ");
+}
