@@ -53,9 +53,9 @@ function runMatrix(): boolean {
   return !results.includes(false);
 }
 
-/** The container tests need an engine, so they are a suite of their own: `npm run test:containers`. */
-const everything = (): string[] =>
-  find("test/**/*.test.ts").filter((file) => !file.startsWith("test/containers/"));
+/** Those that take long, or need an engine or a cluster, are suites of their own: see package.json. */
+const apart = /^test\/(faults|executables|containers|cluster|deploy)\//;
+const everything = (): string[] => find("test/**/*.test.ts").filter((file) => !apart.test(file));
 
 const passed = process.argv.includes("--matrix")
   ? runMatrix()
