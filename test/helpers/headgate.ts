@@ -107,14 +107,23 @@ export async function startHeadgate(
     throw new Error(`headgate ended before: ${what}\n${describe(await result)}`);
   };
 
-  const pid = await waitFor("headgate has a pid", () =>
+  // A mistake in the arguments ends it sooner than its namespace can be looked into.
+  const seenPid = await waitFor("headgate has a pid", () =>
     options.pid1 ? innerPid(child.pid) : child.pid,
-  );
+  ).catch((error: unknown) => {
+    if (!ended) throw error;
+  });
+  const pidOf = (): number => {
+    if (seenPid === undefined) throw new Error("headgate ended before its pid was seen");
+    return seenPid;
+  };
   return {
     child,
-    pid,
+    get pid() {
+      return pidOf();
+    },
     result,
-    signal: (signal) => process.kill(pid, signal),
+    signal: (signal) => process.kill(pidOf(), signal),
     waitForLog: (wanted, deadlineMs) => {
       const accepts =
         typeof wanted === "string"
