@@ -39,7 +39,8 @@ let terminationLog: string | undefined;
 /** Reads the arguments and does what they ask; becomes the server, or returns the exit code. */
 async function main(): Promise<number> {
   const command = readArguments(process.argv.slice(2));
-  if (command.verb === "version") return print(`headgate ${version} (commit ${commit}, ${runtimeName()})\n`);
+  if (command.verb === "version")
+    return print(`headgate ${version} (commit ${commit}, ${runtimeName()})\n`);
   if (command.verb === "help") {
     return print(command.helpOf === undefined ? helpText() : commandHelp(command.helpOf));
   }

@@ -22,3 +22,8 @@ export function printTable(header: readonly string[], rows: readonly (readonly s
     );
   }
 }
+
+/** Prints what was wanted beside what came out. */
+export function printTarget(wanted: string, result: string, isMet: boolean): void {
+  console.log(`${isMet ? "met   " : "MISSED"}  ${wanted}: ${result}`);
+}
