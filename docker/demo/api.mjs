@@ -1,9 +1,25 @@
 // The demo's API server: what headgate starts once the database is ready and migrated. It knows
 // nothing about headgate.
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import pg from "pg";
 
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+const port = Number(process.env.PORT || 3000);
+
+// `node api.mjs --check` is the health check, because the image has no curl.
+if (process.argv.includes("--check")) {
+  const answer = await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined);
+  process.exit(answer?.ok ? 0 : 1);
+}
+
+// DATABASE_URL, or PGHOST and its kin; a password file is read for each connection, so that it may change.
+const { DATABASE_URL, PGPASSWORD_FILE } = process.env;
+const pool = new pg.Pool({
+  ...(DATABASE_URL && { connectionString: DATABASE_URL }),
+  ...(PGPASSWORD_FILE && {
+    password: async () => (await readFile(PGPASSWORD_FILE, "utf8")).trim(),
+  }),
+});
 // An idle connection that breaks is replaced at the next query; unheard, the event would end us.
 pool.on("error", (error) => console.error(`database connection lost: ${error.message}`));
 
@@ -57,7 +73,6 @@ const server = createServer(async (request, response) => {
   response.end(`${JSON.stringify(body)}\n`);
 });
 
-const port = Number(process.env.PORT || 3000);
 server.listen(port, () => console.log(`listening on http://127.0.0.1:${port}`));
 
 let stopping = false;

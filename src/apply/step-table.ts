@@ -1,7 +1,6 @@
 import { hash } from "node:crypto";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
-import { sqlState } from "../postgres/sqlstate.ts";
 import type { Statement } from "../sql/statements.ts";
 import { hideSecrets } from "./sql-failure.ts";
 import type { Target } from "./target.ts";
@@ -59,16 +58,15 @@ export async function readSteps(
   signal: AbortSignal,
 ): Promise<readonly StepRow[] | undefined> {
   const table = quoteTable(stepTable(historyTable));
-  try {
-    const [result] = await session.query(
-      `select migration, step, hash, statement, state from ${table} order by migration, step`,
-      signal,
-    );
-    return (result?.rows ?? []) as unknown as StepRow[];
-  } catch (error) {
-    if (sqlState(error) === "42P01" || sqlState(error) === "3F000") return undefined;
-    throw error;
-  }
+  // Asked first, because an error of a query that was not needed would stand in the server's log.
+  const sql = `select pg_catalog.to_regclass(${quoteLiteral(table)}) is not null as found`;
+  const [answer] = await session.query(sql, signal);
+  if (answer?.rows[0]?.["found"] !== true) return undefined;
+  const [result] = await session.query(
+    `select migration, step, hash, statement, state from ${table} order by migration, step`,
+    signal,
+  );
+  return (result?.rows ?? []) as unknown as StepRow[];
 }
 
 export function createStepTable(historyTable: readonly [string, string]): string {
