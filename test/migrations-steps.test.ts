@@ -132,6 +132,10 @@ for (const artifact of artifacts) {
     });
     killed.signal("SIGKILL");
     await killed.result;
+    // PostgreSQL 13 does not notice that its client is gone.
+    await query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'headgate/%'",
+    );
 
     const stopped = await run("migrate");
     assert.equal(stopped.exitCode, 65, stopped.stderr);
