@@ -100,15 +100,27 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     for (const [keyword, value] of Object.entries(parsed.keywords)) take(keyword, value, url.name);
   }
   const others = url === undefined ? { ...databaseVariables, ...libpqVariables } : libpqVariables;
+  const remarks: string[] = [];
   for (const [name, keyword] of Object.entries(others)) {
     const found = read(name);
-    if (found !== undefined) take(keyword, found.value, found.name);
+    // Kubernetes gives this to every pod beside a Service called `database`.
+    if (name === "DATABASE_PORT" && found?.value.startsWith("tcp://") === true) {
+      remarks.push(
+        "DATABASE_PORT is the address of a Kubernetes Service, not a port; ignored (enableServiceLinks: false leaves it out)",
+      );
+    } else if (found !== undefined) take(keyword, found.value, found.name);
   }
 
   // A URL that could not be read leaves nothing to check; "no host" on top of it would mislead.
   const parsed = readSettings(keywords);
   if (mistakes.length === 0) mistakes.push(...parsed.mistakes);
-  return { settings: parsed.settings, from, rereads, mistakes, remarks: parsed.remarks };
+  return {
+    settings: parsed.settings,
+    from,
+    rereads,
+    mistakes,
+    remarks: [...remarks, ...parsed.remarks],
+  };
 }
 
 /** Somebody may have put the secret itself where its file's path belongs. */

@@ -203,3 +203,17 @@ test("all mistakes in the connection are found at once", () => {
   const env = { DATABASE_URL: "postgres://a,,c:x/d?sslmode=off&connect_timeout=soon&service=s" };
   assert.equal(findDatabase(env, undefined).mistakes.length, 5);
 });
+
+test("W6 what Kubernetes says of a Service called database is no port", () => {
+  const { settings, mistakes, remarks } = findDatabase(
+    {
+      DATABASE_HOST: "db",
+      DATABASE_NAME: "a",
+      DATABASE_USER: "b",
+      DATABASE_PORT: "tcp://10.96.0.1:5432",
+    },
+    undefined,
+  );
+  assert.deepEqual([mistakes, settings.endpoints], [[], [{ host: "db", port: 5432 }]]);
+  assert.match(remarks.join(), /DATABASE_PORT .* Kubernetes Service/);
+});
