@@ -155,6 +155,21 @@ for (const artifact of artifacts) {
     assert.deepEqual(await indexes(), ["notes_kind"]);
   });
 
+  test(`M4 a concurrent build that waits for a table lock says who has it (${artifact.name})`, async () => {
+    const { env, database, indexes } = await prepare(
+      `${noTransaction}CREATE INDEX CONCURRENTLY notes_kind ON notes (kind);`,
+    );
+    const holder = await server.connect(database, { application_name: "locker" });
+    await holder.query("BEGIN; LOCK TABLE notes");
+    const running = await startHeadgate(artifact, ["migrate"], { env });
+    const line = await running.waitForLog("still working");
+    assert.match(String(line["waitingFor"]), /^locker \(pid \d+, idle in transaction/);
+    await holder.query("COMMIT");
+    await holder.end();
+    assert.equal((await running.result).exitCode, 0);
+    assert.deepEqual(await indexes(), ["notes_kind"]);
+  });
+
   test(`M4 a build that was killed half-way is done by the next run (${artifact.name})`, async () => {
     const { env, database, query, indexes } = await prepare(
       `${noTransaction}CREATE INDEX CONCURRENTLY notes_kind ON notes (kind);`,

@@ -60,6 +60,22 @@ async function readIndexes(
   }));
 }
 
+/** Whether any index of the table, or of the name that is wanted, is invalid. Takes no lock. */
+async function hasInvalid(
+  session: Session,
+  { table, name }: IndexBuild,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const oid = `pg_catalog.to_regclass(${quoteLiteral(quoteTable(table.slice(-2)))})`;
+  const sameName = name === undefined ? "" : `or c.relname = ${quoteLiteral(name)}`;
+  const [result] = await session.query(
+    `select exists (select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+      where not i.indisvalid and (i.indrelid = ${oid} ${sameName})) as found`,
+    signal,
+  );
+  return result?.rows[0]?.["found"] === true;
+}
+
 /**
  * Learns the definition of an index as the server would write it, by building it on an empty copy of the table that
  * is rolled back.
@@ -88,24 +104,19 @@ async function wantedDefinition(
   }
 }
 
-/** The indexes that a build is about: of its name, or without one, of its definition. */
-async function concerned(
-  session: Session,
-  build: IndexBuild,
-  signal: AbortSignal,
-): Promise<{ indexes: readonly Index[]; wanted: string | undefined }> {
-  const { table, name } = build;
-  const all = await readIndexes(session, table, name, signal);
-  if (all.length === 0) return { indexes: [], wanted: undefined };
-  const wanted = await wantedDefinition(session, build, signal);
+/** Those that a build is about: of its name, or without one, of its definition; and what REINDEX left of it. */
+function concerned(
+  { name }: IndexBuild,
+  all: readonly Index[],
+  wanted: string | undefined,
+): readonly Index[] {
   const isLeftOfReindex = (index: Index): boolean =>
     !index.isValid && index.definition === wanted && /_cc(new|old)\d*$/.test(index.name);
-  const indexes = all.filter(
+  return all.filter(
     (index) =>
       (name === undefined ? index.definition === wanted : index.name === name) ||
       isLeftOfReindex(index),
   );
-  return { indexes, wanted };
 }
 
 /**
@@ -120,8 +131,11 @@ export async function clearInvalid(
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    const { indexes, wanted } = await concerned(session, build, signal);
-    const invalid = indexes.filter(({ isValid }) => !isValid);
+    // The rest only then: to write a definition the server locks the table, for which it might have to wait.
+    if (!(await hasInvalid(session, build, signal))) return;
+    const all = await readIndexes(session, build.table, build.name, signal);
+    const wanted = await wantedDefinition(session, build, signal);
+    const invalid = concerned(build, all, wanted).filter(({ isValid }) => !isValid);
     if (invalid.length === 0) return;
     if (invalid.some(({ isBeingBuilt }) => isBeingBuilt)) {
       log.debug(
@@ -183,8 +197,10 @@ export async function isBuilt(
   build: IndexBuild,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { indexes, wanted } = await concerned(session, build, signal);
-  return indexes.some(
+  const all = await readIndexes(session, build.table, build.name, signal);
+  if (all.length === 0) return false;
+  const wanted = await wantedDefinition(session, build, signal);
+  return concerned(build, all, wanted).some(
     ({ isValid, definition }) => isValid && (wanted === undefined || definition === wanted),
   );
 }
