@@ -83,7 +83,7 @@ for (const { mode, profiles, api, migrator } of modes) {
   });
 
   containerTest(`${mode}: Postgres comes late, and listens on its socket first`, async (t) => {
-    const project = startProject(t, { profiles, files: withSlowFirstBoot(3) });
+    const project = startProject(t, { profiles, files: withSlowFirstBoot(8) });
     const replicas = migrator === api ? 3 : 1;
     const early = ["--no-deps", "--scale", `${migrator}=${replicas}`, migrator];
     await project.compose(["up", "--detach", ...early]);
