@@ -7,6 +7,7 @@ import { type TestContext, test } from "node:test";
 import { execa } from "execa";
 import { onExit } from "../helpers/cleanup.ts";
 import { requireOrSkip } from "../helpers/conditions.ts";
+import { report } from "../helpers/report.ts";
 import { buildImages } from "./images.ts";
 import { type Manifest, Space } from "./space.ts";
 
@@ -21,7 +22,6 @@ type Cluster = {
 const youngFields = ["podFailurePolicy"];
 
 let found: Promise<Cluster | string> | undefined;
-const rows: string[][] = [];
 const open = new Set<string>();
 let spaces = 0;
 
@@ -32,11 +32,10 @@ export function clusterTest(
   body: (space: Space, cluster: Cluster, t: TestContext) => Promise<void>,
 ): void {
   test(`${title} (${manifest})`, async (t) => {
-    const row = [manifest, title, "FAILED"];
-    rows.push(row);
+    const row = report(`deploy/kubernetes: ${manifest}`, title);
     const cluster = await (found ??= findCluster());
     if (typeof cluster === "string") {
-      row[2] = `skipped: ${cluster}`;
+      row.state = `skipped: ${cluster}`;
       requireOrSkip(t, false, cluster);
       return;
     }
@@ -49,13 +48,13 @@ export function clusterTest(
     } finally {
       closeSpace(space.name);
     }
-    row[2] = "ran";
+    row.state = "ran";
   });
 }
 
 /** Adds a line to the table. */
 export function tell(manifest: string, title: string, state: string): void {
-  rows.push([manifest, title, state]);
+  report(`deploy/kubernetes: ${manifest}`, title, state);
 }
 
 async function openSpace(cluster: Cluster): Promise<Space> {
@@ -83,7 +82,11 @@ async function findCluster(): Promise<Cluster | string> {
   const schema = await execa("kubectl", ["get", "--raw", "/openapi/v2"]);
   await buildImages();
   const { gitVersion } = serverVersion;
-  rows.unshift(["cluster", `Kubernetes ${gitVersion}`, "with the images of the docker here"]);
+  report(
+    "deploy/kubernetes",
+    `on Kubernetes ${gitVersion}, with the images of the docker here`,
+    "",
+  );
   return {
     version: gitVersion,
     unknown: youngFields.filter((field) => !schema.stdout.includes(`"${field}"`)),
@@ -92,8 +95,4 @@ async function findCluster(): Promise<Cluster | string> {
 
 onExit(() => {
   for (const name of open) closeSpace(name);
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of rows) {
-    console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | "));
-  }
 });

@@ -3,6 +3,7 @@ import { type TestContext, test } from "node:test";
 import { execa } from "execa";
 import { requireOrSkip } from "../helpers/conditions.ts";
 import { eventually } from "../helpers/eventually.ts";
+import { report } from "../helpers/report.ts";
 
 export const root = new URL("../..", import.meta.url).pathname;
 const baseImages = ["node:24-bookworm-slim", "postgres:17", "gcr.io/distroless/base-debian12"];
@@ -52,35 +53,39 @@ async function standIns(): Promise<string[]> {
   });
 }
 
-const record: string[] = [];
-
-/** A test that needs an engine. What became of it is kept for `reportAtEnd`. */
-export function containerTest(title: string, body: (t: TestContext) => Promise<void>): void {
+/** A test of a file of the repository that needs an engine. */
+export function containerTest(
+  file: string,
+  title: string,
+  body: (t: TestContext) => Promise<void>,
+): void {
   test(title, async (t) => {
-    const started = performance.now();
+    const row = report(file, title);
     const because = await whyNot();
-    const note = (what: string) => record.push(`${what.padEnd(16)} ${title}`);
-    t.after(() => {
-      const seconds = `${((performance.now() - started) / 1000).toFixed(1)} s`;
-      if (!t.passed) note(`FAILED ${seconds}`);
-      else note(because === undefined ? `ran ${seconds}` : "skipped");
-    });
+    if (because !== undefined) row.state = `skipped: ${because}`;
     if (!requireOrSkip(t, because === undefined, because ?? "")) return;
     await body(t);
+    row.state = "ran";
   });
 }
 
-/** The last test of a file: what ran and what did not, on which engine and which images. */
+/** Puts a measurement into the test's output and the table. */
+export function measured(t: TestContext, file: string, what: string): void {
+  t.diagnostic(what);
+  report(file, what, "measured");
+}
+
+/** The last test of a file: on which engine and which images it ran. */
 export function reportAtEnd(): void {
-  test("what ran here, and on what", async (t) => {
-    for (const line of record) t.diagnostic(line);
-    const because = await whyNot();
-    if (because !== undefined) return t.diagnostic(`why: ${because}`);
+  test("what it ran on", async (t) => {
+    if ((await whyNot()) !== undefined) return;
     const engine = await docker(["version", "--format", "{{.Server.Version}}"]);
     const compose = await docker(["compose", "version", "--short"]);
-    t.diagnostic(`Docker ${engine.stdout}, Compose ${compose.stdout}`);
+    measured(t, "containers", `Docker ${engine.stdout}, Compose ${compose.stdout}`);
     const found = await standIns();
-    t.diagnostic(
+    measured(
+      t,
+      "containers",
       found.length === 0
         ? "base images: as pulled from their registries"
         : `base images: stand-ins under the public names, NOT the official ones: ${found.join(", ")}`,

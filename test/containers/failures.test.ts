@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { before } from "node:test";
 import { eventually } from "../helpers/eventually.ts";
 import { addMigrations } from "../helpers/migrations.ts";
-import { answer, buildDemo, containerTest, graceMs, reportAtEnd } from "./engine.ts";
+import { answer, buildDemo, containerTest, measured, graceMs, reportAtEnd } from "./engine.ts";
 import { withMigrations } from "./override.ts";
 import { type Project, modes, startProject } from "./project.ts";
 
@@ -33,6 +33,7 @@ for (const { mode, profiles, api, migrator } of modes) {
   const isSeparate = api !== migrator;
 
   containerTest(
+    "docker-compose.yml",
     `${mode}: a failing migration keeps the API from starting and says why`,
     async (t) => {
       const { files, folder } = withMigrations({ "4_bad.sql": bad });
@@ -63,6 +64,7 @@ for (const { mode, profiles, api, migrator } of modes) {
   );
 
   containerTest(
+    "docker-compose.yml",
     `${mode}: \`down\` during a migration is fast, and the next \`up\` completes it`,
     async (t) => {
       const { files } = withMigrations({ "4_slow.sql": slow });
@@ -74,7 +76,7 @@ for (const { mode, profiles, api, migrator } of modes) {
       await eventually("the migration runs", isSleeping, 60_000);
 
       const down = await project.compose(["down"]);
-      t.diagnostic(`${mode}: \`down\` during a migration: ${down.ms} ms`);
+      measured(t, "docker-compose.yml", `${mode}: \`down\` during a migration: ${down.ms} ms`);
       assert.ok(down.ms < graceMs, `${down.ms} ms`);
       const codes = isSeparate ? ["143"] : ["143", "143", "143"];
       assert.deepEqual(await project.exitCodes(migrator), codes);
@@ -89,6 +91,7 @@ for (const { mode, profiles, api, migrator } of modes) {
 }
 
 containerTest(
+  "docker-compose.yml",
   "`run migrate` before `up`: a failing migration leaves the old replicas serving",
   async (t) => {
     const profiles = ["separate"];
@@ -104,17 +107,25 @@ containerTest(
   },
 );
 
-containerTest("a stop while headgate or the server is starting is heard at once", async (t) => {
-  const project = startProject(t);
-  await project.up(["--scale", "api=4", "api"]);
-  for (let round = 1; round <= 3; round++) {
-    await project.compose(["restart", "api"]);
-    const stop = await project.compose(["stop", "api"]);
-    const codes = await ends(project, "api");
-    t.diagnostic(`round ${round}: ${stop.ms} ms, exit codes ${codes.join(" ")}`);
-    assert.ok(stop.ms < graceMs, `${stop.ms} ms`);
-    for (const code of codes) assert.ok(code === 0 || code === 143, String(code));
-  }
-});
+containerTest(
+  "docker-compose.yml",
+  "a stop while headgate or the server is starting is heard at once",
+  async (t) => {
+    const project = startProject(t);
+    await project.up(["--scale", "api=4", "api"]);
+    for (let round = 1; round <= 3; round++) {
+      await project.compose(["restart", "api"]);
+      const stop = await project.compose(["stop", "api"]);
+      const codes = await ends(project, "api");
+      measured(
+        t,
+        "docker-compose.yml",
+        `round ${round}: ${stop.ms} ms, exit codes ${codes.join(" ")}`,
+      );
+      assert.ok(stop.ms < graceMs, `${stop.ms} ms`);
+      for (const code of codes) assert.ok(code === 0 || code === 143, String(code));
+    }
+  },
+);
 
 reportAtEnd();

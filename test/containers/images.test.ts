@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { eventually } from "../helpers/eventually.ts";
-import { answer, containerTest, docker, graceMs, reportAtEnd } from "./engine.ts";
+import { answer, containerTest, measured, docker, graceMs, reportAtEnd } from "./engine.ts";
 import { startProject } from "./project.ts";
 
 const image = (name: string): string => `headgate-test-${name}`;
@@ -42,6 +42,7 @@ async function published(id: string): Promise<string> {
 }
 
 containerTest(
+  "docker/Dockerfile",
   "the images hold what they say, run as an ordinary user, and carry labels",
   async (t) => {
     for (const target of ["headgate", "bundle", "demo"]) {
@@ -52,7 +53,7 @@ containerTest(
         RootFS: { Layers: string[] };
         Config: { User: string; Labels: Record<string, string>; Healthcheck?: { Test: string[] } };
       };
-      t.diagnostic(`size of ${target}: ${(Size / 1e6).toFixed(1)} MB`);
+      measured(t, "docker/Dockerfile", `size of ${target}: ${(Size / 1e6).toFixed(1)} MB`);
       for (const label of ["title", "description", "licenses", "version", "revision"]) {
         assert.ok(Config.Labels[`org.opencontainers.image.${label}`], `${target} has a ${label}`);
       }
@@ -65,6 +66,7 @@ containerTest(
 );
 
 containerTest(
+  "docker/Dockerfile",
   "`docker run IMAGE COMMAND` does what one expects, and without COMMAND it serves",
   async (t) => {
     const demo = await build("demo");
@@ -102,30 +104,39 @@ containerTest(
   },
 );
 
-containerTest("P3 nobody, no capabilities, a read-only root and 64 MiB are enough", async (t) => {
-  const headgate = await build("headgate");
-  // No shell, no Node, no libstdc++: glibc and the executable.
-  const recipe = `FROM ${headgate} AS headgate
+containerTest(
+  "docker/Dockerfile",
+  "P3 nobody, no capabilities, a read-only root and 64 MiB are enough",
+  async (t) => {
+    const headgate = await build("headgate");
+    // No shell, no Node, no libstdc++: glibc and the executable.
+    const recipe = `FROM ${headgate} AS headgate
     FROM gcr.io/distroless/base-debian12
     COPY --from=headgate /headgate /
     COPY migrations /migrations
     ENTRYPOINT ["/headgate"]`;
-  await docker(["build", "-q", "-t", image("bare"), "-f-", "."], { input: recipe });
-  const demo = await build("demo");
-  const { run } = await startDatabase(t);
-  const cage = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
-  const small = ["--memory", "64m", "--memory-swap", "64m", "--pids-limit", "64"];
-  const asNobody = [...cage, ...small, "--user", "65534:65534"];
-  for (const name of [image("bare"), demo]) {
-    for (const command of ["migrate", "verify", "status", "wait"]) {
-      const { exitCode, stderr, ms } = await run([...asNobody, name, command]);
-      assert.equal(exitCode, 0, `${name} ${command}: ${stderr}`);
-      t.diagnostic(`${name} ${command}, caged: ${ms} ms with the container's start`);
+    await docker(["build", "-q", "-t", image("bare"), "-f-", "."], { input: recipe });
+    const demo = await build("demo");
+    const { run } = await startDatabase(t);
+    const cage = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
+    const small = ["--memory", "64m", "--memory-swap", "64m", "--pids-limit", "64"];
+    const asNobody = [...cage, ...small, "--user", "65534:65534"];
+    for (const name of [image("bare"), demo]) {
+      for (const command of ["migrate", "verify", "status", "wait"]) {
+        const { exitCode, stderr, ms } = await run([...asNobody, name, command]);
+        assert.equal(exitCode, 0, `${name} ${command}: ${stderr}`);
+        measured(
+          t,
+          "docker/Dockerfile",
+          `${name} ${command}, caged: ${ms} ms with the container's start`,
+        );
+      }
     }
-  }
-});
+  },
+);
 
 containerTest(
+  "docker/examples",
   "the examples build and serve: the bundled file under Node, the executable under Python",
   async (t) => {
     const bundle = await build("bundle");
@@ -142,7 +153,11 @@ containerTest(
     const own = "headgate-test/alembic";
     const hasOwn = (await docker(["inspect", own], { mayFail: true })).exitCode === 0;
     const env = { HEADGATE: await build("headgate"), ...(hasOwn ? { BASE: own } : {}) };
-    t.diagnostic(`Python's base image: ${hasOwn ? own : "python:3.11-slim-bookworm"}`);
+    measured(
+      t,
+      "docker/examples",
+      `Python's base image: ${hasOwn ? own : "python:3.11-slim-bookworm"}`,
+    );
     const files = ["docker/examples/python/docker-compose.yml"];
     const project = startProject(t, { files, env });
     await project.up(["--build"]);
@@ -150,7 +165,9 @@ containerTest(
     const stop = await project.compose(["stop", "api"]);
     assert.ok(stop.ms < graceMs, `${stop.ms} ms: Python heard the signal`);
     const example = await docker(["inspect", "-f", "{{.Size}}", node, "headgate-example-python"]);
-    t.diagnostic(
+    measured(
+      t,
+      "docker/Dockerfile",
       `sizes of the examples, Node and Python: ${example.stdout.split("\n").join(", ")} bytes`,
     );
   },

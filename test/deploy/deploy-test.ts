@@ -1,8 +1,8 @@
 /** Tests of the files in deploy/. Each says which files it is about and what it does with them; a table tells at the end. */
 import { type TestContext, test } from "node:test";
 import { execa } from "execa";
-import { onExit } from "../helpers/cleanup.ts";
 import { requireOrSkip } from "../helpers/conditions.ts";
+import { report } from "../helpers/report.ts";
 import { buildImages } from "../cluster/images.ts";
 
 export const root = new URL("../..", import.meta.url).pathname;
@@ -29,7 +29,6 @@ type Need = keyof typeof needs;
 /** What happened to the files. */
 type How = "ran" | "ran as an emulation" | "validated only";
 
-const rows: string[][] = [];
 const found = new Map<Need, Promise<string | undefined>>();
 let images: Promise<void> | undefined;
 
@@ -40,23 +39,22 @@ export function deployTest(
   body: (t: TestContext) => Promise<void>,
 ): void {
   test(`deploy/${about.files}: ${title}`, async (t) => {
-    const row = [`deploy/${about.files}`, "FAILED", title];
-    rows.push(row);
+    const row = report(`deploy/${about.files}`, title);
     const answers = await Promise.all((about.needs ?? []).map(lacks));
     const why = answers.find((answer) => answer !== undefined);
-    if (why !== undefined) row[1] = `skipped: ${why}`;
+    if (why !== undefined) row.state = `skipped: ${why}`;
     if (!requireOrSkip(t, why === undefined, why ?? "")) return;
     if (about.needs?.some((need) => need === "docker" || need === "cluster")) {
       await (images ??= buildImages());
     }
     await body(t);
-    row[1] = about.how;
+    row.state = about.how;
   });
 }
 
 /** Adds a line to the table. */
 export function tell(file: string, state: string, why: string): void {
-  rows.push([`deploy/${file}`, state, why]);
+  report(`deploy/${file}`, why, state);
 }
 
 /** @returns what is missing */
@@ -71,10 +69,3 @@ function lacks(need: Need): Promise<string | undefined> {
   found.set(need, asked);
   return asked;
 }
-
-onExit(() => {
-  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  for (const row of rows) {
-    console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | "));
-  }
-});
