@@ -6,8 +6,10 @@ import { run } from "./src/commands/run.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
-import { describeConfig, readConfig } from "./src/config.ts";
+import { type Config, readConfig } from "./src/config.ts";
+import { describeConfig } from "./src/describe-config.ts";
 import { HeadgateError, Stopped } from "./src/errors.ts";
+import { serverEnvironment } from "./src/handover/environment.ts";
 import { leave } from "./src/handover/leave.ts";
 import { commandHelp, helpText } from "./src/help.ts";
 import { createLog } from "./src/report/log.ts";
@@ -17,7 +19,7 @@ import { writeTermination } from "./src/report/termination.ts";
 import { commit, version } from "./src/version.ts";
 
 /** Time to cancel the running statement, roll back and say goodbye; together under the promised 3 s. */
-const stopPatienceMs = 2500;
+let stopPatienceMs = 2500;
 
 // As PID 1 a process without handlers never hears of these signals. The first stops the work, the second the process.
 const stop = new AbortController();
@@ -51,7 +53,9 @@ async function main(): Promise<number> {
   log.info(describeConfig(config), "configured");
   for (const remark of config.remarks) log.warn({ remark }, "ignored");
 
-  const context = { config, log, signal: stop.signal };
+  if (startsPrograms(config)) stopPatienceMs += config.stopGraceMs;
+  const environment = (): Record<string, string> => serverEnvironment([], process.env);
+  const context = { config, log, signal: stop.signal, environment, redact };
   switch (config.command) {
     case "run":
       return run(context, process.env);
@@ -66,6 +70,13 @@ async function main(): Promise<number> {
     case "resolve":
       return resolve(context);
   }
+}
+
+/** Whether there are programs that get a grace period of their own. */
+function startsPrograms({ sets, before, after }: Config): boolean {
+  return (
+    sets.some(({ kind }) => kind === "migrator") || before !== undefined || after !== undefined
+  );
 }
 
 /** Reports a failure once, in the log and to Kubernetes. @returns the exit code */

@@ -2,8 +2,10 @@ import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
 import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
-import { nearest } from "./nearest.ts";
+import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
+import { unknownVariables } from "./unknown-variables.ts";
+import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
 /**
  * Read by Node or Bun before any of headgate's own code runs. With BUN_BE_BUN the executable is Bun itself, which
@@ -26,9 +28,21 @@ export type Config = {
   readonly database: DatabaseSource;
   /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
   readonly rereadDatabase: () => DatabaseSource;
+  /** At least one. */
+  readonly sets: readonly MigrationSet[];
+  /** Of the set of SQL files that a command works on. */
   readonly migrationsDir: string;
   /** One or two names: table, or schema and table. */
   readonly historyTable: readonly string[];
+  readonly migratorTimeoutMs: number;
+  /** Absent: whatever the server says. */
+  readonly migratorLockTimeoutMs?: number;
+  /** What a migrator or hook is given to end after SIGTERM. */
+  readonly stopGraceMs: number;
+  /** Commands to run around what is applied. */
+  readonly before?: readonly string[];
+  readonly after?: readonly string[];
+  readonly notifyUrl?: string;
   readonly createDatabase: boolean;
   readonly waitTimeoutMs: number;
   readonly connectTimeoutMs: number;
@@ -141,11 +155,27 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   };
   mistakes.push(...database.mistakes);
 
-  const historyTable = parseTableName(text("history-table") ?? "");
-  if (historyTable === undefined) {
-    mistakes.push(
-      `${nameOf(named("history-table"))}: "${text("history-table")}" is not a table name; write table or schema.table`,
-    );
+  const sets = setsOf((name) => {
+    const texts = textsOf(named(name));
+    return from[name] === undefined ? undefined : { texts, from: from[name] };
+  }, mistakes);
+  const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
+  const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
+    const typed = text(name);
+    if (typed === undefined) return {};
+    const command = splitCommand(typed);
+    if (typeof command === "string") mistakes.push(`${nameOf(named(name))}: ${command}`);
+    return typeof command === "string" ? {} : { [name]: command };
+  };
+  const notifyUrl = text("notify-url");
+  if (notifyUrl !== undefined) {
+    // Who knows a webhook's address may post there.
+    secrets.add(notifyUrl);
+    if (!/^https?:\/\/./.test(notifyUrl) || !URL.canParse(notifyUrl)) {
+      mistakes.push(
+        `${nameOf(named("notify-url"))} is not a URL that starts with https:// or http://`,
+      );
+    }
   }
   const waitFor = list("wait-for");
   for (const target of waitFor) {
@@ -178,8 +208,17 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     server: command.server,
     database,
     rereadDatabase,
-    migrationsDir: text("migrations") ?? "migrations",
-    historyTable: historyTable ?? [],
+    sets,
+    migrationsDir: sqlSet?.migrationsDir ?? "migrations",
+    historyTable: sqlSet?.historyTable ?? ["migrations"],
+    migratorTimeoutMs: duration("migrator-timeout"),
+    ...(text("migrator-lock-timeout") === undefined
+      ? {}
+      : { migratorLockTimeoutMs: duration("migrator-lock-timeout") }),
+    stopGraceMs: duration("stop-grace"),
+    ...hook("before"),
+    ...hook("after"),
+    ...(notifyUrl === undefined ? {} : { notifyUrl }),
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.
@@ -219,49 +258,4 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     });
   }
   return config;
-}
-
-/** Where every value came from, without secrets: the log's first line. */
-export function describeConfig(config: Config): object {
-  const { endpoints, database, user, sslMode } = config.database.settings;
-  return {
-    host: endpoints.map(({ host, port }) => `${host}:${port}`).join(","),
-    database,
-    user,
-    sslmode: sslMode,
-    databaseFrom: condense(config.database.from),
-    migrations: config.migrationsDir,
-    historyTable: config.historyTable.join("."),
-    ...(Object.keys(config.from).length === 0 ? {} : { optionsFrom: config.from }),
-    ...(config.runtimeVariables.length === 0 ? {} : { runtimeVariables: config.runtimeVariables }),
-  };
-}
-
-/** One name instead of a table of equal names. */
-function condense(
-  from: Readonly<Record<string, string>>,
-): string | Readonly<Record<string, string>> {
-  const names = new Set(Object.values(from));
-  return names.size === 1 ? [...names].join("") : from;
-}
-
-/** `table`, `schema.table`, either part in double quotes; folded to lower case as Postgres does without quotes. */
-function parseTableName(text: string): readonly string[] | undefined {
-  const part = `(?:"(?:[^"]|"")+"|[\\p{L}_][\\p{L}\\p{N}_$]*)`;
-  if (!new RegExp(`^${part}(?:\\.${part})?$`, "u").test(text)) return undefined;
-  return (text.match(new RegExp(part, "gu")) ?? []).map((name) =>
-    name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase(),
-  );
-}
-
-/** HEADGATE_* variables that no option reads: most likely a misspelling, but Kubernetes also makes some for Services. */
-function unknownVariables(env: Environment): string[] {
-  const known = [...options.map((option) => variableOf(option.name)), "HEADGATE_DATABASE_URL_FILE"];
-  return Object.keys(env)
-    .filter((name) => name.startsWith("HEADGATE_") && !known.includes(name))
-    .filter((name) => !/^HEADGATE_(\w+_)?(SERVICE_(HOST|PORT)|PORT(_|$))/.test(name))
-    .map((name) => {
-      const guess = nearest(name, known);
-      return `${name} is not a variable of headgate; ignored${guess === undefined ? "" : ` (did you mean ${guess}?)`}`;
-    });
 }

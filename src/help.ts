@@ -42,11 +42,28 @@ usage:
 ${commandNames.map((name) => `  ${usageOf(name).padEnd(28)} ${summaries[name]}`).join("\n")}
 
 options:
-${options.map(optionLine).join("\n")}
+${options
+  .filter(({ isSpecial }) => isSpecial !== true)
+  .map(optionLine)
+  .join("\n")}
+
+and, described by \`headgate COMMAND --help\`:
+${wrap(options.filter(({ isSpecial }) => isSpecial === true).map(({ name }) => `--${name}`))}
 
 Every option is also a variable: --lock-wait is HEADGATE_LOCK_WAIT. A flag beats the variable.
-Durations: 500ms, 30s, 10m, 1h, 0 = no limit. \`headgate COMMAND --help\` has examples.
+Durations: 500ms, 30s, 10m, 1h, 0 = no limit.
 `;
+}
+
+/** Words in lines of a terminal's width. */
+function wrap(words: readonly string[]): string {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + word.length > 88) lines.push(`  ${word}`);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines.join("\n");
 }
 
 /** `headgate COMMAND --help`. */

@@ -1,8 +1,7 @@
 import { type Command, readArguments } from "./cli.ts";
 import { readConfig } from "./config.ts";
-import { lookWhenReady } from "./look.ts";
-import { readFolder } from "./migrations/folder.ts";
-import { planMigrations, planProblems } from "./migrations/plan.ts";
+import { lookAtSets } from "./gate/look-at-sets.ts";
+import { prepareSets } from "./gate/prepare-sets.ts";
 import type { Log } from "./report/log.ts";
 
 /** What `checkMigrations` finds; declared for users in library.d.cts. */
@@ -27,13 +26,16 @@ export async function checkMigrations(
   const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
   const command: Command = readArguments(["verify", ...flags]);
   const config = readConfig(command, env, new Set());
-  const migrations = await readFolder(config.migrationsDir);
-  const context = { config, log: silent, signal: new AbortController().signal };
-  const once = { mustWrite: false, waitTimeoutMs: 0, authGraceMs: 0 };
-  const { session, answer } = await lookWhenReady(context, once);
-  session.end();
-  const plan = planMigrations(migrations, answer.history);
-  const problems = planProblems(plan, config.failWhenAhead);
-  const pending = plan.pending.map(({ fileName }) => fileName);
+  const sets = await prepareSets({
+    ...{ config, log: silent, signal: new AbortController().signal },
+    // Nothing is started here, and nothing written.
+    ...{ environment: () => ({}), redact: (text) => text },
+  });
+  const states = await lookAtSets(sets, { waitTimeoutMs: 0, authGraceMs: 0 });
+  const pending = states.flatMap((state) => state.pending);
+  const problems = states.flatMap(({ refusal }) => {
+    if (refusal === undefined) return [];
+    return refusal.problems.length === 0 ? [refusal.message] : refusal.problems;
+  });
   return { upToDate: pending.length === 0 && problems.length === 0, pending, problems };
 }

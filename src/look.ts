@@ -2,20 +2,42 @@ import { hostname } from "node:os";
 import type { Config } from "./config.ts";
 import { type Look, lookAtHistory } from "./migrations/history.ts";
 import { nameApplication } from "./postgres/application-name.ts";
-import { mustBeWritable } from "./postgres/facts.ts";
+import { mustBeWritable, type SessionFacts } from "./postgres/facts.ts";
 import type { Session } from "./postgres/session.ts";
 import { createDatabase } from "./readiness/create-database.ts";
 import { waitUntilReady } from "./readiness/wait-until-ready.ts";
 import type { Log } from "./report/log.ts";
 
 /** What every command works with. */
-export type Context = { readonly config: Config; readonly log: Log; readonly signal: AbortSignal };
+export type Context = {
+  readonly config: Config;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** The container's environment, to the byte. */
+  readonly environment: () => Readonly<Record<string, string>>;
+  /** Takes secrets out of a text. */
+  readonly redact: (text: string) => string;
+};
+
+/** What a look needs of the server, and how long it may take. */
+export type Need = { mustWrite: boolean; waitTimeoutMs?: number; authGraceMs?: number };
 
 /** Opens a session as soon as the database is ready, with the history already read. */
 export function lookWhenReady(
-  { config, log, signal }: Context,
-  need: { mustWrite: boolean; waitTimeoutMs?: number; authGraceMs?: number },
+  context: Context,
+  need: Need,
 ): Promise<{ session: Session; answer: Look }> {
+  return askWhenReady(context, need, (session, limit) =>
+    lookAtHistory(session, context.config.historyTable, limit),
+  );
+}
+
+/** Opens a session as soon as the database is ready, with a first question already answered. */
+export function askWhenReady<Answer extends { readonly facts: SessionFacts }>(
+  { config, log, signal }: Context,
+  need: Need,
+  ask: (session: Session, signal: AbortSignal) => Promise<Answer>,
+): Promise<{ session: Session; answer: Answer }> {
   const applicationName = nameApplication(hostname());
   const settings = (): Config["database"]["settings"] => config.rereadDatabase().settings;
   return waitUntilReady(
@@ -27,9 +49,9 @@ export function lookWhenReady(
       authGraceMs: need.authGraceMs ?? config.authGraceMs,
       log,
       ask: async (session, limit) => {
-        const look = await lookAtHistory(session, config.historyTable, limit);
-        if (need.mustWrite) mustBeWritable(look.facts);
-        return look;
+        const answer = await ask(session, limit);
+        if (need.mustWrite) mustBeWritable(answer.facts);
+        return answer;
       },
       ...(config.createDatabase
         ? {

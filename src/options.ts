@@ -20,6 +20,8 @@ export type Option = {
   /** Commands that take it; absent = all. */
   readonly commands?: readonly CommandName[];
   readonly help: string;
+  /** Only named in the one screen of `headgate --help`. */
+  readonly isSpecial?: true;
 };
 
 const applying = ["run", "migrate"] as const;
@@ -69,6 +71,7 @@ export const options: readonly Option[] = [
     kind: "duration",
     default: "5s",
     help: "one connection attempt",
+    isSpecial: true,
   },
   {
     name: "auth-grace",
@@ -76,6 +79,7 @@ export const options: readonly Option[] = [
     kind: "duration",
     default: "20s",
     help: "how long a wrong password, missing role or missing database may be a start-up race",
+    isSpecial: true,
   },
   {
     name: "wait-for",
@@ -91,6 +95,7 @@ export const options: readonly Option[] = [
     default: "60s",
     commands: ["run", "migrate", "wait"],
     help: "how long the other dependencies may take",
+    isSpecial: true,
   },
   {
     name: "lock-wait",
@@ -115,12 +120,14 @@ export const options: readonly Option[] = [
     defaultNote: "never",
     commands: applying,
     help: "end sessions that block a migration and have been idle in a transaction for longer than D",
+    isSpecial: true,
   },
   {
     name: "show-queries",
     kind: "switch",
     commands: applying,
     help: "name the queries of blocking sessions in the log; they may hold secrets",
+    isSpecial: true,
   },
   {
     name: "statement-timeout",
@@ -140,6 +147,97 @@ export const options: readonly Option[] = [
     help: "when the database has migrations this image does not know",
   },
   {
+    name: "migrator",
+    value: "COMMAND",
+    kind: "text",
+    commands: reading,
+    help: "run this instead of SQL files: a command, or a preset such as alembic, knex or prisma",
+  },
+  {
+    name: "migrator-inputs",
+    value: "GLOB",
+    kind: "list",
+    commands: reading,
+    help: "files that decide what the migrator does; repeatable",
+    isSpecial: true,
+  },
+  {
+    name: "migrator-state",
+    value: "TABLE",
+    kind: "list",
+    commands: reading,
+    help: "the migrator's own table; while it and the files are as recorded, nothing is run; repeatable",
+    isSpecial: true,
+  },
+  {
+    name: "migrator-dir",
+    value: "DIR",
+    kind: "text",
+    default: ".",
+    commands: reading,
+    help: "the migrator's working directory; its globs start here",
+    isSpecial: true,
+  },
+  {
+    name: "migrator-timeout",
+    value: "D",
+    kind: "duration",
+    default: "0",
+    commands: applying,
+    help: "limit of the migrator's whole run",
+    isSpecial: true,
+  },
+  {
+    name: "migrator-lock-timeout",
+    value: "D",
+    kind: "duration",
+    defaultNote: "the server's",
+    commands: applying,
+    help: "lock_timeout of the migrator's sessions",
+    isSpecial: true,
+  },
+  {
+    name: "stop-grace",
+    value: "D",
+    kind: "duration",
+    default: "2s",
+    commands: applying,
+    help: "how long a migrator or hook may live after SIGTERM",
+    isSpecial: true,
+  },
+  {
+    name: "before",
+    value: "COMMAND",
+    kind: "text",
+    commands: applying,
+    help: "run before anything pending is applied, such as a backup; the plan is its input",
+    isSpecial: true,
+  },
+  {
+    name: "after",
+    value: "COMMAND",
+    kind: "text",
+    commands: applying,
+    help: "run when all of it is applied, such as a check; until it succeeds no server starts",
+    isSpecial: true,
+  },
+  {
+    name: "notify-url",
+    value: "URL",
+    kind: "text",
+    commands: applying,
+    help: "a webhook as Slack takes it, told of the start, success and failure of migrating",
+    isSpecial: true,
+  },
+  {
+    name: "sets",
+    value: "FILE|JSON",
+    kind: "text",
+    commands: reading,
+    help: "several named sets of migrations, brought up to date one after the other",
+    isSpecial: true,
+  },
+  {
     name: "unset-env",
     value: "NAME",
     kind: "list",
@@ -153,6 +251,7 @@ export const options: readonly Option[] = [
     defaultNote: "restore",
     commands: ["run"],
     help: "soft limit of open files for the server",
+    isSpecial: true,
   },
   {
     name: "wait",
@@ -165,19 +264,28 @@ export const options: readonly Option[] = [
     kind: "switch",
     commands: ["resolve"],
     help: "the step took effect; the next run goes on behind it",
+    isSpecial: true,
   },
   {
     name: "redo",
     kind: "switch",
     commands: ["resolve"],
     help: "the step took no effect, or may be run twice; the next run begins with it",
+    isSpecial: true,
   },
-  { name: "json", kind: "switch", commands: ["status"], help: "print the result as JSON" },
+  {
+    name: "json",
+    kind: "switch",
+    commands: ["status"],
+    help: "print the result as JSON",
+    isSpecial: true,
+  },
   {
     name: "exit-code",
     kind: "switch",
     commands: ["status"],
     help: "exit 3 when migrations are pending",
+    isSpecial: true,
   },
   {
     name: "log-format",
@@ -201,6 +309,7 @@ export const options: readonly Option[] = [
     kind: "text",
     defaultNote: "/dev/termination-log if writable",
     help: "short failure text for Kubernetes",
+    isSpecial: true,
   },
 ];
 

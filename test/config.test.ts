@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Command, readArguments } from "../src/cli.ts";
-import { type Config, describeConfig, readConfig } from "../src/config.ts";
+import { type Config, readConfig } from "../src/config.ts";
+import { describeConfig } from "../src/describe-config.ts";
 import { parseDuration } from "../src/duration.ts";
 import { HeadgateError } from "../src/errors.ts";
 import { commandHelp, helpText, optionsTable } from "../src/help.ts";
@@ -129,9 +130,16 @@ test("every option has its variable, which counts as the flag does", () => {
     for (const { name, kind, choices } of optionsOf(command)) {
       // Of the last two one must be given: they have no default to differ from.
       if (["database-url", "done", "redo"].includes(name)) continue;
-      const value = choices?.at(-1) ?? values[kind] ?? "";
+      const own = {
+        "migrator-state": "one,two",
+        "notify-url": "https://hooks.example.com/x",
+        sets: '[{"name": "x"}]',
+      };
+      const value = own[name as keyof typeof own] ?? choices?.at(-1) ?? values[kind] ?? "";
       const rest = { run: ["--", "a"], resolve: ["7:2", "--redo"] };
-      const server = rest[command as keyof typeof rest] ?? [];
+      // What tells of a migrator means nothing without one.
+      const also = /^migrator-(inputs|state|dir)$/.test(name) ? ["--migrator", "alembic"] : [];
+      const server = [...also, ...(rest[command as keyof typeof rest] ?? [])];
       const typed = (kind === "list" ? value.split(",") : [value]).flatMap((item) =>
         kind === "switch" ? [`--${name}`] : [`--${name}`, item],
       );

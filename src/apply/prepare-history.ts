@@ -32,7 +32,11 @@ export async function prepareHistory(
 }
 
 /** Asks first: creating a schema needs a right on the database, which an ordinary role lacks. */
-async function createSchema(session: Session, schema: string, signal: AbortSignal): Promise<void> {
+export async function createSchema(
+  session: Session,
+  schema: string,
+  signal: AbortSignal,
+): Promise<void> {
   const sql = `select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}`;
   const [found] = await session.query(sql, signal);
   if (found?.rows.length !== 0) return;

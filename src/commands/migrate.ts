@@ -1,13 +1,14 @@
-import { openGate } from "../gate/open-gate.ts";
+import { openGates } from "../gate/open-gates.ts";
+import { prepareSets, resolvePrograms } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
-import { readFolder } from "../migrations/folder.ts";
 import { waitForDependencies } from "../readiness/dependencies.ts";
 
 /** `headgate migrate`: wait, migrate if anything is pending, exit. */
 export async function migrate(context: Context): Promise<number> {
   const { config, log, signal } = context;
-  const migrations = await readFolder(config.migrationsDir);
+  resolvePrograms(context);
+  const sets = await prepareSets(context);
   await waitForDependencies(config.waitFor, config.waitForTimeoutMs, signal, log);
-  await openGate(context, migrations);
+  await openGates(context, sets);
   return 0;
 }

@@ -1,11 +1,11 @@
-import { openGate } from "../gate/open-gate.ts";
+import { openGates } from "../gate/open-gates.ts";
+import { prepareSets, resolvePrograms } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
 import { keepStderrBlocking, readBlockingFlags } from "../handover/blocking.ts";
 import { serverEnvironment } from "../handover/environment.ts";
 import { handOver, refuseWithoutExec } from "../handover/hand-over.ts";
 import { wantedSoftLimit } from "../handover/open-files.ts";
 import { resolveServer } from "../handover/resolve.ts";
-import { readFolder } from "../migrations/folder.ts";
 import { waitForDependencies } from "../readiness/dependencies.ts";
 
 /** `headgate -- SERVER…`: wait, migrate if anything is pending, become the server. */
@@ -17,10 +17,11 @@ export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<nev
   const environment = serverEnvironment(config.unsetEnv, env);
   const server = resolveServer(config.server, environment["PATH"]);
   const softLimit = wantedSoftLimit(config.nofile, environment["PATH"]);
-  const migrations = await readFolder(config.migrationsDir);
+  resolvePrograms(context);
+  const sets = await prepareSets(context);
 
   await waitForDependencies(config.waitFor, config.waitForTimeoutMs, signal, log);
-  await openGate(context, migrations);
+  await openGates(context, sets);
 
   return handOver(
     { server, environment, blockingFlags, ...(softLimit === undefined ? {} : { softLimit }) },

@@ -1,8 +1,8 @@
 import { sleep } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
-import { type Context, lookWhenReady } from "../look.ts";
-import { readFolder } from "../migrations/folder.ts";
-import { listNames, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
+import { lookAtSets, type SetState } from "../gate/look-at-sets.ts";
+import { prepareSets } from "../gate/prepare-sets.ts";
+import type { Context } from "../look.ts";
 import { print } from "../report/print.ts";
 
 /** Between looks of --wait, spread over the interval so that the pods of a roll-out do not look together. */
@@ -15,33 +15,38 @@ const progressEveryMs = 10_000;
  */
 export async function verify(context: Context): Promise<number> {
   const { config, log, signal } = context;
-  const migrations = await readFolder(config.migrationsDir);
+  const sets = await prepareSets(context);
   const started = performance.now();
   const patience = config.waitUntilApplied ? {} : { waitTimeoutMs: 0, authGraceMs: 0 };
   let lastLine = 0;
   for (;;) {
-    const { session, answer } = await lookWhenReady(context, { mustWrite: false, ...patience });
-    session.end();
-    const plan = planMigrations(migrations, answer.history);
-    refuseUnlessSound(plan, config.failWhenAhead);
-    if (plan.pending.length === 0) {
-      print(`${plan.applied.length} applied, none pending\n`);
-      return 0;
+    const states = await lookAtSets(sets, patience);
+    for (const { refusal } of states) if (refusal !== undefined) throw refusal;
+    const pending = states.filter((state) => state.pending.length > 0);
+    if (pending.length === 0) {
+      for (const { ahead } of states)
+        if (ahead !== undefined)
+          log.warn({ phase: "verify", ahead }, "found the database ahead of this image");
+      return print(states.map((state) => `${describe(state)}\n`).join(""));
     }
     const waited = performance.now() - started;
     if (!config.waitUntilApplied || waited >= config.lockWaitMs) {
-      throw new HeadgateError(
-        "pending",
-        `${plan.pending.length} of ${migrations.length} migrations are pending: ${listNames(plan.pending)}`,
-      );
+      throw new HeadgateError("pending", pending.map(describe).join("; "));
     }
     if (lastLine === 0 || performance.now() - lastLine >= progressEveryMs) {
       lastLine = performance.now();
       log.info(
-        { phase: "verify", pending: plan.pending.length, ms: Math.round(waited) },
+        {
+          phase: "verify",
+          pending: pending.flatMap((state) => state.pending).length,
+          ms: Math.round(waited),
+        },
         "waiting for migrations",
       );
     }
     await sleep(Math.min(Math.random() * pollMs, config.lockWaitMs - waited), signal);
   }
 }
+
+const describe = ({ name, summary }: SetState): string =>
+  name === undefined ? summary : `${name}: ${summary}`;

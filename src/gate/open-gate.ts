@@ -1,42 +1,74 @@
 import { applyPending } from "../apply/apply-pending.ts";
 import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
+import { type Look, lookAtHistory } from "../migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import type { Log } from "../report/log.ts";
-import type { Locked } from "./take-lock.ts";
-import { withLock } from "./with-lock.ts";
+import { isUnchecked, keepChecked } from "./after-check.ts";
+import { betweenHooks, runAfter } from "./hooks.ts";
+import { underLock } from "./under-lock.ts";
+import { type Locked, takeHistoryLock } from "./with-lock.ts";
+
+/** What a look shows when there is an --after command: whether it is still owed to an earlier run. */
+type CheckedLook = Look & { readonly isUnchecked: boolean };
 
 /**
  * Brings the database up to the files: waits until it is ready, looks, and only if something is pending takes the
  * lock, looks again and applies.
+ * @param began is called when there is something to apply
  */
-export async function openGate(context: Context, migrations: readonly Migration[]): Promise<void> {
+export async function openGate(
+  context: Context,
+  migrations: readonly Migration[],
+  began: (what: string) => void,
+): Promise<void> {
   const started = performance.now();
   const { config, log } = context;
-  await withLock(
-    context,
-    ({ history }) => {
-      const plan = planMigrations(migrations, history);
+  await underLock<CheckedLook, Locked>(context, {
+    look: async (session, limit) => {
+      const look = await lookAtHistory(session, config.historyTable, limit);
+      return { ...look, isUnchecked: await isUnchecked(context, session, limit) };
+    },
+    wants: (look) => {
+      const plan = planMigrations(migrations, look.history);
       refuseUnlessSound(plan, config.failWhenAhead);
-      if (plan.pending.length > 0) return true;
+      if (plan.pending.length > 0 || look.isUnchecked) return true;
       reportUpToDate(log, migrations, plan, started);
       return false;
     },
-    (locked) => applyUnderLock(context, locked, migrations, started),
-  );
+    take: (session, look) => takeHistoryLock(context, session, look),
+    work: (locked) => applyUnderLock(context, locked, migrations, began, started),
+  });
 }
 
 async function applyUnderLock(
-  { config, log, signal }: Context,
+  context: Context,
   { target, history }: Locked,
   migrations: readonly Migration[],
+  began: (what: string) => void,
   started: number,
 ): Promise<void> {
+  const { config, log, signal } = context;
   const plan = planMigrations(migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
-  if (plan.pending.length === 0) return reportUpToDate(log, migrations, plan, started);
-  log.info({ phase: "lock", pending: plan.pending.length }, "locked");
-  await applyPending(target, plan.pending, history, signal);
+  const { pending } = plan;
+  const set = config.sets.find(({ historyTable }) => historyTable === config.historyTable);
+  const hookPlan = {
+    ...(set?.name === undefined ? {} : { set: set.name }),
+    pending: pending.map(({ id, name }) => ({ id, name })),
+  };
+  if (pending.length > 0) {
+    log.info({ phase: "lock", pending: pending.length }, "locked");
+    began(listNames(pending));
+    return keepChecked(context, target, () =>
+      betweenHooks(context, target, hookPlan, () => applyPending(target, pending, history, signal)),
+    );
+  }
+  if (await isUnchecked(context, target.session, signal)) {
+    log.info({ phase: "lock" }, "found the --after command of an earlier run still owed");
+    await keepChecked(context, target, () => runAfter(context, target, hookPlan));
+  }
+  reportUpToDate(log, migrations, plan, started);
 }
 
 function reportUpToDate(

@@ -1,68 +1,80 @@
-import { sleep } from "../deadline.ts";
+import { hostname } from "node:os";
+import type { Target } from "../apply/target.ts";
 import { HeadgateError } from "../errors.ts";
-import { describeHolder, type Holder } from "../lock/lock.ts";
+import { lockKeys } from "../lock/key.ts";
 import { type Context, lookWhenReady } from "../look.ts";
-import type { Look } from "../migrations/history.ts";
-import { type Attempt, type Locked, takeLock } from "./take-lock.ts";
+import type { Migration } from "../migrations/folder.ts";
+import { type History, locateHistory, type Look, lookAtHistory } from "../migrations/history.ts";
+import { nameApplication } from "../postgres/application-name.ts";
+import type { Session } from "../postgres/session.ts";
+import { type Attempt, takeLock } from "./take-lock.ts";
+import { underLock } from "./under-lock.ts";
 
-/** Waiters poll at about a tenth of the time they have waited: quick for a short migration, gentle for a long one. */
-const pollShare = 0.1;
-const fastestPollMs = 50;
-const slowestPollMs = 5000;
-const progressEveryMs = 5000;
+/** The lock of a history table, with all that work under it needs. */
+export type Locked = {
+  readonly target: Target;
+  /** As it is now that nobody else can change it. */
+  readonly history: History;
+  /** Closes what was opened beside the session that looked. */
+  readonly end: () => void;
+};
 
 /**
- * Does work under the migration lock, if a look at the database says that there is any. Waiters hold no connection
- * between their looks, and each look comes before the try for the lock, so that all of them leave together when the
- * holder has committed.
+ * Does work under the migration lock, if a look at the history says that there is any.
  * @param wants whether there is work to do; asked at each look
- * @throws HeadgateError lock_timeout (75) that names the holder, after --lock-wait
+ * @throws HeadgateError lock_timeout (75) that names the holder, after --lock-wait; refused (77) when there is no schema
+ * for the history table
  */
-export async function withLock(
+export function withLock(
   context: Context,
   wants: (look: Look) => boolean,
   work: (locked: Locked) => Promise<void>,
 ): Promise<void> {
-  const { config, log, signal } = context;
-  let waitingSince: number | undefined;
-  let lastLine = Number.NEGATIVE_INFINITY;
-  for (;;) {
-    const { session, answer: look } = await lookWhenReady(context, { mustWrite: true });
-    let attempt: Attempt;
-    try {
-      if (!wants(look)) return;
-      waitingSince ??= performance.now();
-      attempt = await takeLock(context, session, look);
-      if ("target" in attempt) {
-        try {
-          return await work(attempt);
-        } finally {
-          attempt.end();
-        }
-      }
-    } finally {
-      session.end();
-    }
-
-    const waited = performance.now() - waitingSince;
-    if (waited >= config.lockWaitMs) throw lockTimeout(attempt.holder, waited);
-    if (performance.now() - lastLine >= progressEveryMs) {
-      lastLine = performance.now();
-      const holder = describeHolder(attempt.holder);
-      log.info({ phase: "lock", holder, ms: Math.round(waited) }, "waiting for the lock");
-    }
-    const interval = Math.min(slowestPollMs, Math.max(fastestPollMs, waited * pollShare));
-    await sleep(Math.min(Math.random() * interval, config.lockWaitMs - waited), signal);
-  }
+  return underLock(context, {
+    look: (session, limit) => lookAtHistory(session, context.config.historyTable, limit),
+    wants,
+    take: (session, look) => takeHistoryLock(context, session, look),
+    work,
+  });
 }
 
-function lockTimeout(holder: Holder | undefined, waited: number): HeadgateError {
-  return new HeadgateError(
-    "lock_timeout",
-    `the migration lock was not free within ${Math.round(waited)} ms; held by ${describeHolder(holder)}; nothing was changed`,
-    {
-      fix: "look at what the holder does (pg_stat_activity); raise --lock-wait if it is only slow",
-      details: { phase: "lock", holder },
+/** Tries once to take the lock of the history table. */
+export async function takeHistoryLock(
+  context: Context,
+  session: Session,
+  { facts }: Look,
+): Promise<Locked | Exclude<Attempt, { end: unknown }>> {
+  const { config, signal } = context;
+  const historyTable = await locateHistory(session, config.historyTable, signal);
+  if (historyTable === undefined) throw noSchema();
+  const held = await takeLock(context, session, facts, lockKeys(...historyTable));
+  if (!("end" in held)) return held;
+  // Another replica may have applied some or all of it between the look and the lock.
+  const { history } = await lookAtHistory(held.session, config.historyTable, signal);
+  const { end, ...lock } = held;
+  const target: Target = {
+    ...lock,
+    historyTable,
+    applicationName: (migration: Migration) => nameApplication(hostname(), migration.fileName),
+    lockManners: {
+      budgetMs: config.ddlLockBudgetMs,
+      showQueries: config.showQueries,
+      ...(config.cancelBlockersMs === undefined ? {} : { cancelIdleMs: config.cancelBlockersMs }),
     },
+    openObserver: async () => {
+      const need = { mustWrite: true, waitTimeoutMs: 0, authGraceMs: 0 };
+      return (await lookWhenReady(context, need)).session;
+    },
+    log: context.log,
+  };
+  return { target, history, end };
+}
+
+/** @returns the refusal to work where no schema of the search path exists */
+export function noSchema(): HeadgateError {
+  return new HeadgateError(
+    "refused",
+    "there is no schema to create the history table in: the search path names none that exists",
+    { fix: "create the schema, or name one with --history-table schema.table" },
   );
 }

@@ -23,11 +23,19 @@ const shell = "/bin/sh";
  * a failed execve aborts Node 22 and 24 with exit code 134 (https://github.com/nodejs/node/pull/62878).
  * @param command as typed after `--`
  * @param path the PATH variable the server will have
+ * @param what how to call it in a refusal
  * @throws HeadgateError not_found (127) or not_executable (126)
  */
-export function resolveServer(command: readonly string[], path: string | undefined): Server {
-  const [name = ""] = command;
-  const file = name.includes("/") ? checkFile(name, name) : search(name, path ?? defaultPath);
+export function resolveServer(
+  command: readonly string[],
+  path: string | undefined,
+  what = "server command",
+): Server {
+  const [typed = ""] = command;
+  const name = `${what} "${typed}"`;
+  const file = typed.includes("/")
+    ? checkFile(typed, name)
+    : search(typed, name, path ?? defaultPath);
   if (isRunnable(file, name, 0)) return { file, argv: command };
   // A script without #!: execvp has the shell read it.
   if (!isExecutableFile(shell)) {
@@ -36,10 +44,10 @@ export function resolveServer(command: readonly string[], path: string | undefin
   return { file: shell, argv: [shell, file, ...command.slice(1)] };
 }
 
-function search(name: string, path: string): string {
+function search(typed: string, name: string, path: string): string {
   let refused: HeadgateError | undefined;
-  for (const folder of name === "" ? [] : path.split(delimiter)) {
-    const file = join(folder === "" ? "." : folder, name);
+  for (const folder of typed === "" ? [] : path.split(delimiter)) {
+    const file = join(folder === "" ? "." : folder, typed);
     if (!existsSync(file)) continue;
     try {
       return checkFile(file, name);
@@ -48,15 +56,11 @@ function search(name: string, path: string): string {
       refused ??= error as HeadgateError;
     }
   }
-  throw (
-    refused ??
-    new HeadgateError("not_found", `the server command "${name}" is not in PATH (${path})`)
-  );
+  throw refused ?? new HeadgateError("not_found", `the ${name} is not in PATH (${path})`);
 }
 
 function checkFile(file: string, name: string): string {
-  if (!existsSync(file))
-    throw new HeadgateError("not_found", `the server command "${name}" does not exist`);
+  if (!existsSync(file)) throw new HeadgateError("not_found", `the ${name} does not exist`);
   if (statSync(file).isDirectory()) throw notExecutable(name, `${file} is a directory`);
   if (!isExecutableFile(file))
     throw notExecutable(name, `${file} has no execute permission for this user`);
@@ -175,8 +179,5 @@ function hasForeignBinaries(): boolean {
 }
 
 function notExecutable(name: string, why: string): HeadgateError {
-  return new HeadgateError(
-    "not_executable",
-    `the server command "${name}" cannot be executed: ${why}`,
-  );
+  return new HeadgateError("not_executable", `the ${name} cannot be executed: ${why}`);
 }

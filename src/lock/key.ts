@@ -18,6 +18,12 @@ export function lockKeys(schema: string, table: string): { own: LockKey; shared?
   return table === "migrations" ? { own, shared: packageKey } : { own };
 }
 
+/** The lock of one migrator whose runs are recorded in a table. Never a key of the migrator's own. */
+export function migratorKeys(schema: string, table: string, name: string): { own: LockKey } {
+  const subject = `headgate migrator\0${schema}\0${table}\0${name}`;
+  return { own: toLockKey(createHash("sha256").update(subject).digest().readBigInt64BE(0)) };
+}
+
 export function toLockKey(key: bigint): LockKey {
   const bits = BigInt.asUintN(64, key);
   return { key: key.toString(), classid: Number(bits >> 32n), objid: Number(bits & 0xffffffffn) };

@@ -67,9 +67,15 @@ export function planProblems(plan: Plan, failWhenAhead: boolean): string[] {
 
 /** @throws HeadgateError history_mismatch (65) listing every reason not to go on */
 export function refuseUnlessSound(plan: Plan, failWhenAhead: boolean): void {
+  const refusal = refusalOf(plan, failWhenAhead);
+  if (refusal !== undefined) throw refusal;
+}
+
+/** @returns the refusal to go on, with every reason for it; undefined when there is none */
+export function refusalOf(plan: Plan, failWhenAhead: boolean): HeadgateError | undefined {
   const problems = planProblems(plan, failWhenAhead);
-  if (problems.length === 0) return;
-  throw new HeadgateError(
+  if (problems.length === 0) return undefined;
+  return new HeadgateError(
     "history_mismatch",
     "the history and the files disagree; nothing was changed",
     {

@@ -1,0 +1,79 @@
+import { HeadgateError } from "../errors.ts";
+import { askWhenReady, type Context, lookWhenReady, type Need } from "../look.ts";
+import { listNames, planMigrations, refusalOf } from "../migrations/plan.ts";
+import { lookAtRuns } from "../migrator/records.ts";
+import { aheadOf, judgeOf, refusalOfAhead } from "./migrate-externally.ts";
+import { isSql, type Prepared, type PreparedMigrator, type PreparedSql } from "./prepare-sets.ts";
+
+/** How far one set is, as `verify` and /health tell it. */
+export type SetState = {
+  readonly name?: string;
+  /** The names of files; of a migrator, why it has to run. */
+  readonly pending: readonly string[];
+  /** What makes it impossible to go on. */
+  readonly refusal?: HeadgateError;
+  /** Something newer is applied, and that is no problem. */
+  readonly ahead?: string;
+  /** In words. */
+  readonly summary: string;
+};
+
+/** Looks at one set after the other, each on a connection of its own. Reads only. */
+export async function lookAtSets(
+  sets: readonly Prepared[],
+  patience: Omit<Need, "mustWrite">,
+): Promise<readonly SetState[]> {
+  const states: SetState[] = [];
+  const need = { mustWrite: false, ...patience };
+  for (const prepared of sets) {
+    const { name } = prepared.set;
+    const state = isSql(prepared)
+      ? await lookAtSql(prepared, need)
+      : await lookAtRun(prepared, need);
+    states.push({ ...(name === undefined ? {} : { name }), ...state });
+  }
+  return states;
+}
+
+async function lookAtSql({ context, migrations }: PreparedSql, need: Need): Promise<SetState> {
+  const { session, answer } = await lookWhenReady(context, need);
+  session.end();
+  const plan = planMigrations(migrations, answer.history);
+  const { pending, applied, ahead } = plan;
+  const refusal = refusalOf(plan, context.config.failWhenAhead);
+  return {
+    pending: pending.map(({ fileName }) => fileName),
+    ...(refusal === undefined ? {} : { refusal }),
+    ...(ahead.length === 0 ? {} : { ahead: listNames(ahead) }),
+    summary:
+      pending.length === 0
+        ? `${applied.length} applied, none pending`
+        : `${pending.length} of ${migrations.length} migrations are pending: ${listNames(pending)}`,
+  };
+}
+
+async function lookAtRun(prepared: PreparedMigrator, need: Need): Promise<SetState> {
+  const { context, place, inputs, set } = prepared;
+  if (inputs === undefined || place.state.length === 0) throw notToBeKnown(set.command, context);
+  const ask = (session: Parameters<typeof lookAtRuns>[0], limit: AbortSignal) =>
+    lookAtRuns(session, place, limit);
+  const { session, answer } = await askWhenReady(context, need, ask);
+  session.end();
+  const verdict = judgeOf(prepared, answer);
+  const command = `\`${set.command.join(" ")}\``;
+  if (verdict.kind === "due") {
+    return { pending: [verdict.why], summary: `${command} is to be run: ${verdict.why}` };
+  }
+  const refusal = refusalOfAhead(verdict, context.config.failWhenAhead);
+  const summary = `as ${command} left it at ${verdict.run.startedAt}, none pending`;
+  const ahead = verdict.kind === "ahead" ? { ahead: aheadOf } : {};
+  return { pending: [], ...(refusal === undefined ? {} : { refusal }), ...ahead, summary };
+}
+
+function notToBeKnown(command: readonly string[], { config }: Context): HeadgateError {
+  return new HeadgateError(
+    "usage",
+    `\`headgate ${config.command}\` cannot know whether \`${command.join(" ")}\` has anything to do`,
+    { fix: "name its files with --migrator-inputs and its table with --migrator-state" },
+  );
+}

@@ -1,0 +1,224 @@
+import { hostname } from "node:os";
+import { createSchema } from "../apply/prepare-history.ts";
+import { sleep } from "../deadline.ts";
+import { HeadgateError } from "../errors.ts";
+import { migratorKeys } from "../lock/key.ts";
+import { askWhenReady, type Context } from "../look.ts";
+import { locateHistory } from "../migrations/history.ts";
+import { judge, type Verdict } from "../migrator/judge.ts";
+import {
+  lookAtRuns,
+  recordEnd,
+  recordStart,
+  type RunLook,
+  type RunRecord,
+} from "../migrator/records.ts";
+import { endingSessions, endSessions, newApplicationName } from "../migrator/sessions.ts";
+import { nameApplication } from "../postgres/application-name.ts";
+import { askFacts, quoteLiteral } from "../postgres/facts.ts";
+import type { Session } from "../postgres/session.ts";
+import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
+import { betweenHooks } from "./hooks.ts";
+import type { PreparedMigrator } from "./prepare-sets.ts";
+import { runMigrator } from "./run-migrator.ts";
+import { type Attempt, type Held, takeLock } from "./take-lock.ts";
+import { underLock } from "./under-lock.ts";
+import { noSchema } from "./with-lock.ts";
+
+/** The lock of a migrator, and what the database says of it under the lock. */
+export type HeldForRun = Held & { readonly look: RunLook; readonly verdict: Verdict };
+
+/**
+ * Brings the database up to the files by another tool: looks whether they are the ones that were applied, and only if
+ * they may not be, takes the lock, looks again and runs it.
+ * @param began is called when there is something to do
+ * @throws HeadgateError as `underLock`, `betweenHooks` and `runMigrator` do
+ */
+export async function migrateExternally(
+  prepared: PreparedMigrator,
+  began: (what: string) => void,
+): Promise<void> {
+  const { context, place } = prepared;
+  await underLock<RunLook, HeldForRun>(context, {
+    look: (session, limit) => lookAtRuns(session, place, limit),
+    wants: (look) => isDue(prepared, judgeOf(prepared, look)),
+    take: (session, look) => take(prepared, session, look),
+    work: async (held) => {
+      if (!isDue(prepared, held.verdict)) return;
+      const why = held.verdict.kind === "due" ? held.verdict.why : "";
+      context.log.info({ phase: "lock", why }, "locked");
+      await endEarlierRun(context, held);
+      began(prepared.set.command.join(" "));
+      await runAndRecord(prepared, held, why);
+    },
+  });
+}
+
+export const judgeOf = ({ inputs }: PreparedMigrator, look: RunLook): Verdict =>
+  judge(look, inputs?.fingerprint);
+
+/** Says why nothing is to be done. @throws HeadgateError history_mismatch (65) with --on-ahead fail */
+function isDue({ context }: PreparedMigrator, verdict: Verdict): boolean {
+  const { config, log } = context;
+  if (verdict.kind === "due") return true;
+  const refusal = refusalOfAhead(verdict, config.failWhenAhead);
+  if (refusal !== undefined) throw refusal;
+  if (verdict.kind === "ahead") log.warn({ phase: "look", by: verdict.run.by }, aheadOf);
+  log.info({ phase: "look", since: verdict.run.startedAt }, "found nothing pending");
+  return false;
+}
+
+export const aheadOf =
+  "found the database ahead of this image: a newer one's migrator has run after this one's; proceeding";
+
+/** @returns the refusal of a database that is ahead and must not be */
+export function refusalOfAhead(
+  verdict: Verdict,
+  failWhenAhead: boolean,
+): HeadgateError | undefined {
+  if (verdict.kind !== "ahead" || !failWhenAhead) return undefined;
+  return new HeadgateError(
+    "history_mismatch",
+    `the database is ahead of this image: ${verdict.run.by} ran a newer one's migrator at ${verdict.run.startedAt}`,
+    { fix: "deploy the newer image, or undo its migrations with the migrator" },
+  );
+}
+
+async function take(
+  prepared: PreparedMigrator,
+  session: Session,
+  { facts }: RunLook,
+): Promise<HeldForRun | Exclude<Attempt, Held>> {
+  const { context, place, set } = prepared;
+  const located = await locateHistory(session, place.table, context.signal);
+  if (located === undefined) throw noSchema();
+  // For other replicas, and for whoever looks at pg_stat_activity.
+  const name = quoteLiteral(nameApplication(hostname(), set.name ?? set.preset ?? "migrator"));
+  await session.query(`set application_name = ${name}`, context.signal);
+  const held = await takeLock(context, session, facts, migratorKeys(...located, place.name));
+  if (!("end" in held)) return held;
+  const look = await lookAtRuns(held.session, place, context.signal);
+  return { ...held, look, verdict: judgeOf(prepared, look) };
+}
+
+/** Beyond the grace period: what it takes to notice that the lock is gone, and to be killed. */
+const noticeMs = 1500;
+const pauseMs = 200;
+/** Nothing waits for this but the exit. */
+const sweepMs = 2000;
+
+/**
+ * A run that never recorded its end may still go on: its headgate was killed, or cut off and has not noticed yet. Its
+ * sessions are ended until it must be gone.
+ */
+async function endEarlierRun({ config, log, signal }: Context, held: HeldForRun): Promise<void> {
+  const run = openRun(held.look);
+  if (run === undefined) return;
+  const { by, startedAt, graceMs, application } = run;
+  log.warn({ phase: "lock", by, startedAt }, "found a run that never ended; ending its sessions");
+  const began = performance.now();
+  for (;;) {
+    const left = await endSessions(held.session, application, signal);
+    const waited = performance.now() - began;
+    if (left === 0 && waited >= graceMs + noticeMs) return;
+    if (waited >= Math.max(graceMs + noticeMs, config.lockWaitMs)) {
+      throw new HeadgateError(
+        "lock_timeout",
+        `${left} sessions of an earlier run of the migrator do not end (application_name ${application}); nothing was changed`,
+        {
+          fix: "end them with pg_terminate_backend as their own role or a superuser; then run again",
+        },
+      );
+    }
+    await sleep(pauseMs, signal);
+  }
+}
+
+const openRun = ({ runs }: RunLook): RunRecord | undefined =>
+  runs.find(({ outcome }) => outcome === "started");
+
+async function runAndRecord(
+  prepared: PreparedMigrator,
+  held: HeldForRun,
+  why: string,
+): Promise<void> {
+  const { context, set, place, inputs } = prepared;
+  const { session } = held;
+  const application = newApplicationName(hostname());
+  const id = await begin(prepared, held, application);
+  const unwanted = openRun(held.look)?.application;
+  const lock = { ...held, ...(unwanted === undefined ? {} : { unwanted }) };
+  const plan = { ...(set.name === undefined ? {} : { set: set.name }), pending: [] };
+  try {
+    await betweenHooks(context, lock, { ...plan, migrator: set.command, why }, () =>
+      runMigrator(prepared, lock, application),
+    );
+  } catch (error) {
+    // A run that was stopped may have left a session at work; the lock is given back only when that is gone.
+    await session.afterwards(endingSessions(application));
+    if (error instanceof HeadgateError && error.code === "not_ready")
+      await sweep(context, application);
+    if (id !== undefined) await session.afterwards(recordEnd(place, id, "failed", false));
+    throw error;
+  }
+  if (id === undefined) return;
+  const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
+  await session.query(recordEnd(place, id, "succeeded", hasState), context.signal);
+  if (inputs !== undefined && !hasState && place.state.length > 0) {
+    const tables = place.state.map((names) => names.join("."));
+    const doubt =
+      "found no table of the migrator's own to compare with; it will run at every start";
+    context.log.warn({ phase: "migrator", tables }, doubt);
+  }
+}
+
+/** Where the session that holds the lock is gone, another ends what the migrator left. */
+async function sweep(context: Context, application: string): Promise<void> {
+  const need = { mustWrite: true, waitTimeoutMs: sweepMs, authGraceMs: 0 };
+  const ask = async (session: Session, limit: AbortSignal) => ({
+    facts: await askFacts(session, limit),
+  });
+  try {
+    const { session } = await askWhenReady(context, need, ask);
+    await session.afterwards(endingSessions(application));
+    session.end();
+  } catch {
+    // Out of reach; whoever takes the lock next ends them.
+  }
+}
+
+async function stateIsThere(
+  { context, place }: PreparedMigrator,
+  session: Session,
+): Promise<boolean> {
+  return (await lookAtRuns(session, place, context.signal)).state !== undefined;
+}
+
+/** @returns the record's id; undefined when there can be none, and then the migrator runs at every start */
+async function begin(
+  { context, set, place, inputs }: PreparedMigrator,
+  { session, look }: HeldForRun,
+  application: string,
+): Promise<number | undefined> {
+  const { config, log, signal } = context;
+  const run = {
+    ...{ inputs: inputs?.fingerprint ?? "", application, graceMs: config.stopGraceMs },
+    ...{ by: nameApplication(hostname()), command: set.command.join(" ") },
+    tableExists: look.exists,
+  };
+  try {
+    const [schema, table] = place.table;
+    if (!look.exists && table !== undefined && schema !== undefined)
+      await createSchema(session, schema, signal);
+    return await recordStart(session, place, run, signal);
+  } catch (error) {
+    if (!isServerError(error) || error.code !== "42501") throw error;
+    const table = place.table.join(".");
+    const reason = `${error.message} (${describeSqlState(error.code)})`;
+    log.warn(
+      { phase: "migrator", table, reason },
+      "cannot record the run; it will run at every start",
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,161 @@
+import { resolve } from "node:path";
+import { HeadgateError } from "../errors.ts";
+import type { Server } from "../handover/resolve.ts";
+import type { Context } from "../look.ts";
+import { detectMigrator } from "../migrator/detect.ts";
+import { type Inputs, readInputs } from "../migrator/inputs.ts";
+import type { RecordPlace } from "../migrator/records.ts";
+import { type Migration, readFolder } from "../migrations/folder.ts";
+import type { Log } from "../report/log.ts";
+import type { MigratorSet, SqlSet } from "../sets.ts";
+import { resolveProgram } from "./hooks.ts";
+
+/** A set whose files have been read, and the context to work on it in. */
+export type PreparedSql = {
+  readonly set: SqlSet;
+  readonly context: Context;
+  readonly migrations: readonly Migration[];
+};
+export type PreparedMigrator = {
+  readonly set: MigratorSet;
+  readonly context: Context;
+  readonly inputs?: Inputs;
+  readonly place: RecordPlace;
+};
+export type Prepared = PreparedSql | PreparedMigrator;
+
+export const isSql = (prepared: Prepared): prepared is PreparedSql => prepared.set.kind === "sql";
+export const isMigrator = (prepared: Prepared): prepared is PreparedMigrator => !isSql(prepared);
+
+/**
+ * Reads the files of every set, before anything is connected to.
+ * @throws HeadgateError usage (64) or history_mismatch (65) that says what is wrong with every set
+ */
+export async function prepareSets(context: Context): Promise<readonly Prepared[]> {
+  const { sets } = context.config;
+  const prepared: Prepared[] = [];
+  const failures: { readonly name: string | undefined; readonly error: HeadgateError }[] = [];
+  for (const set of sets) {
+    const own = contextOf(context, set);
+    try {
+      prepared.push(
+        set.kind === "sql"
+          ? { set, context: own, migrations: await readSqlSet(set) }
+          : prepareMigrator(set, own),
+      );
+    } catch (error) {
+      if (!(error instanceof HeadgateError)) throw error;
+      failures.push({ name: set.name, error });
+    }
+  }
+  const [first] = failures;
+  if (first === undefined) return prepared;
+  if (sets.length === 1) throw first.error;
+  throw new HeadgateError(first.error.code, "not all sets are usable; nothing was connected to", {
+    problems: failures.flatMap(({ name, error }) => [
+      `set "${name}": ${error.message}`,
+      ...error.problems,
+    ]),
+    fix: first.error.fix,
+  });
+}
+
+/** The context for one set: its folder and table, its name in every line of the log. */
+function contextOf(context: Context, set: SqlSet | MigratorSet): Context {
+  const { config, log } = context;
+  const own =
+    set.kind === "sql"
+      ? { migrationsDir: set.migrationsDir, historyTable: set.historyTable }
+      : { historyTable: set.historyTable };
+  return {
+    ...context,
+    config: { ...config, ...own },
+    log: set.name === undefined ? log : withFact(log, { set: set.name }),
+  };
+}
+
+function withFact(log: Log, fact: object): Log {
+  return {
+    debug: (facts, event) => log.debug({ ...fact, ...facts }, event),
+    info: (facts, event) => log.info({ ...fact, ...facts }, event),
+    warn: (facts, event) => log.warn({ ...fact, ...facts }, event),
+    error: (facts, event) => log.error({ ...fact, ...facts }, event),
+  };
+}
+
+/** Where there are no SQL files, another tool's may be: that is said, and never acted on. */
+async function readSqlSet({ migrationsDir }: SqlSet): Promise<readonly Migration[]> {
+  try {
+    return await readFolder(migrationsDir);
+  } catch (error) {
+    if (!(error instanceof HeadgateError)) throw error;
+    const tool = detectMigrator(".");
+    if (tool === undefined) throw error;
+    const { code, message, problems, details, cause } = error;
+    const fix = `${error.fix}; this looks like ${tool}: is --migrator ${tool} meant?`;
+    throw new HeadgateError(code, message, { problems, fix, details, cause });
+  }
+}
+
+function prepareMigrator(set: MigratorSet, context: Context): PreparedMigrator {
+  const { command, directory, inputs: patterns, state, historyTable: table } = set;
+  const inputs = patterns.length === 0 ? undefined : readInputs(command, directory, patterns);
+  if (typeof inputs === "string") throw new HeadgateError("usage", `a migrator's file ${inputs}`);
+  if (inputs?.files.length === 0) {
+    throw new HeadgateError(
+      "usage",
+      `none of the migrator's files is there: ${patterns.join(", ")} in ${resolve(directory)}`,
+      { fix: "copy them into the image, or name them with --migrator-inputs and --migrator-dir" },
+    );
+  }
+  // Services that share a database and a table of records have tables of their own for their migrators.
+  const name = set.name ?? (state.map((names) => names.join(".")).join(" ") || "migrator");
+  return {
+    ...{ set, context, place: { table, name, state } },
+    ...(inputs === undefined ? {} : { inputs }),
+  };
+}
+
+/**
+ * Finds the programs that may have to be run, before anything is connected to.
+ * @throws HeadgateError usage (64) that lists every one that cannot be
+ */
+export function resolvePrograms(context: Context): void {
+  const { sets, before, after } = context.config;
+  const wanted = [
+    ...sets.flatMap((set) =>
+      set.kind === "migrator" ? [() => resolveMigrator(set, context.environment())] : [],
+    ),
+    ...(["before", "after"] as const).map((name) => () => {
+      const command = { before, after }[name];
+      if (command !== undefined)
+        resolveProgram(command, context.environment()["PATH"], `--${name} command`);
+    }),
+  ];
+  const problems: string[] = [];
+  let fix: string | undefined;
+  for (const find of wanted) {
+    try {
+      find();
+    } catch (error) {
+      if (!(error instanceof HeadgateError)) throw error;
+      problems.push(error.message);
+      fix ??= error.fix;
+    }
+  }
+  const [first] = problems;
+  if (first === undefined) return;
+  throw new HeadgateError("usage", problems.length === 1 ? first : "programs cannot be run", {
+    ...(fix === undefined ? {} : { fix }),
+    ...(problems.length === 1 ? {} : { problems }),
+  });
+}
+
+/** The migrator as it will be run: a path is one from its own directory. */
+export function resolveMigrator(
+  { command: [typed = "", ...rest], directory }: MigratorSet,
+  environment: Readonly<Record<string, string>>,
+): Server {
+  const file = typed.includes("/") ? resolve(directory, typed) : typed;
+  return resolveProgram([file, ...rest], environment["PATH"], "migrator");
+}

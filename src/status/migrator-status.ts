@@ -1,0 +1,65 @@
+import { judgeOf, refusalOfAhead } from "../gate/migrate-externally.ts";
+import type { PreparedMigrator } from "../gate/prepare-sets.ts";
+import { askWhenReady } from "../look.ts";
+import type { Verdict } from "../migrator/judge.ts";
+import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
+import type { SetStatus } from "./set-status.ts";
+
+/** Looks at what is recorded of a migrator, and whether it would be run now. Reads only, also from a standby. */
+export async function migratorStatus(prepared: PreparedMigrator): Promise<SetStatus> {
+  const { context, place } = prepared;
+  const { session, answer } = await askWhenReady(context, { mustWrite: false }, (asked, limit) =>
+    lookAtRuns(asked, place, limit),
+  );
+  session.end();
+  const verdict = judgeOf(prepared, answer);
+  const refusal = refusalOfAhead(verdict, context.config.failWhenAhead);
+  return {
+    text: toText(prepared, answer, verdict),
+    json: toJson(prepared, answer, verdict),
+    hasPending: verdict.kind === "due",
+    problems: refusal === undefined ? [] : [refusal.message],
+  };
+}
+
+function toText({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict: Verdict): string {
+  const files = inputs === undefined ? "none named" : `${inputs.files.length} files`;
+  const state = set.state.map((names) => names.join(".")).join(", ");
+  const last = look.runs.at(-1);
+  return [
+    ["migrator", set.command.join(" ")],
+    ...(set.preset === undefined ? [] : [["preset", set.preset]]),
+    ["directory", set.directory],
+    ["inputs", `${files}${set.inputs.map((pattern) => `\n            ${pattern}`).join("")}`],
+    ["state", state === "" ? "none named" : state],
+    ["records", `${place.table.join(".")}, "${place.name}"`],
+    ["latest run", last === undefined ? "none recorded" : describeRun(last)],
+    ["now", describeVerdict(verdict)],
+  ]
+    .map(([label = "", value = ""]) => `${label.padEnd(11)} ${value}\n`)
+    .join("");
+}
+
+const describeRun = ({ outcome, startedAt, by, ms }: RunRecord): string =>
+  `${outcome} at ${startedAt} by ${by}${ms === null ? "" : ` in ${ms} ms`}`;
+
+function describeVerdict(verdict: Verdict): string {
+  if (verdict.kind === "due") return `to be run: ${verdict.why}`;
+  if (verdict.kind === "current") return "up to date";
+  return `ahead of this image: ${verdict.run.by} ran a newer one's at ${verdict.run.startedAt}`;
+}
+
+function toJson({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict: Verdict): object {
+  return {
+    migrator: set.command,
+    preset: set.preset ?? null,
+    directory: set.directory,
+    inputs: { patterns: set.inputs, files: inputs?.files ?? [] },
+    state: set.state.map((names) => names.join(".")),
+    records: { table: place.table.join("."), name: place.name },
+    upToDate: verdict.kind !== "due",
+    ahead: verdict.kind === "ahead",
+    why: verdict.kind === "due" ? verdict.why : null,
+    runs: look.runs.map(({ outcome, startedAt, by, ms }) => ({ outcome, startedAt, by, ms })),
+  };
+}

@@ -1,0 +1,8 @@
+/** What `headgate status` says of one set. */
+export type SetStatus = {
+  /** For people; ends with a newline. */
+  readonly text: string;
+  readonly json: object;
+  readonly hasPending: boolean;
+  readonly problems: readonly string[];
+};
