@@ -13,7 +13,7 @@ import {
   type RunLook,
   type RunRecord,
 } from "../migrator/records.ts";
-import { endingSessions, endSessions, newApplicationName } from "../migrator/sessions.ts";
+import { endSessions, newApplicationName, sweepSessions } from "../migrator/sessions.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
@@ -155,9 +155,9 @@ async function runAndRecord(
     );
   } catch (error) {
     // A run that was stopped may have left a session at work; the lock is given back only when that is gone.
-    await session.afterwards(endingSessions(application));
+    await sweepSessions(session, application);
     if (error instanceof HeadgateError && error.code === "not_ready")
-      await sweep(context, application);
+      await sweepAgain(context, application);
     if (id !== undefined) await session.afterwards(recordEnd(place, id, "failed", false));
     throw error;
   }
@@ -173,14 +173,14 @@ async function runAndRecord(
 }
 
 /** Where the session that holds the lock is gone, another ends what the migrator left. */
-async function sweep(context: Context, application: string): Promise<void> {
+async function sweepAgain(context: Context, application: string): Promise<void> {
   const need = { mustWrite: true, waitTimeoutMs: sweepMs, authGraceMs: 0 };
   const ask = async (session: Session, limit: AbortSignal) => ({
     facts: await askFacts(session, limit),
   });
   try {
     const { session } = await askWhenReady(context, need, ask);
-    await session.afterwards(endingSessions(application));
+    await sweepSessions(session, application);
     session.end();
   } catch {
     // Out of reach; whoever takes the lock next ends them.

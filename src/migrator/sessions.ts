@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { sleep, withTimeout } from "../deadline.ts";
 import { quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 
@@ -25,6 +26,27 @@ export async function endSessions(
 ): Promise<number> {
   const [result] = await session.query(endingSessions(application), signal);
   return Number(result?.rows[0]?.["found"]);
+}
+
+/** A second is what `afterwards` gives a last word, too; a backend ends in milliseconds. */
+const sweepMs = 1000;
+const pauseMs = 20;
+
+/**
+ * Ends the sessions of a run that was stopped, and waits until they are gone, for a second at most. Also after a signal
+ * to stop; never throws, because what it follows is worse.
+ */
+export async function sweepSessions(session: Session, application: string): Promise<void> {
+  const limit = withTimeout(new AbortController().signal, sweepMs, () => new Error("too late"));
+  try {
+    while ((await endSessions(session, application, limit.signal)) > 0) {
+      await sleep(pauseMs, limit.signal);
+    }
+  } catch {
+    // Whoever takes the lock next ends them.
+  } finally {
+    limit.clear();
+  }
 }
 
 /** The same as a statement. */

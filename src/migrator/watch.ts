@@ -35,28 +35,38 @@ export async function watched<T>(
   const lost = new AbortController();
   const done = new AbortController();
   const watching = watch(lock, done.signal).catch((error: unknown) => lost.abort(lossOf(error)));
-  try {
-    return await work(AbortSignal.any([signal, lost.signal]));
-  } catch (error) {
-    throw lost.signal.aborted && !signal.aborted ? lost.signal.reason : error;
-  } finally {
-    done.abort();
-    await watching;
+  const outcome = await settled(work(AbortSignal.any([signal, lost.signal])));
+  done.abort();
+  await watching;
+  signal.throwIfAborted();
+  // Whoever has the lock now may have ended the work before the loss was noticed here.
+  if (!lost.signal.aborted) await check(lock).catch((error: unknown) => lost.abort(lossOf(error)));
+  lost.signal.throwIfAborted();
+  if ("error" in outcome) throw outcome.error;
+  return outcome.value;
+}
+
+const settled = <T>(work: Promise<T>): Promise<{ value: T } | { error: unknown }> =>
+  work.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+
+async function watch(lock: WatchedLock, done: AbortSignal): Promise<void> {
+  while (!done.aborted) {
+    await check(lock);
+    await sleep(everyMs, done).catch(() => undefined);
   }
 }
 
-async function watch(lock: WatchedLock, done: AbortSignal): Promise<void> {
-  const { session, lockIsHeld, unwanted } = lock;
+async function check({ session, lockIsHeld, unwanted }: WatchedLock): Promise<void> {
   const fence = unwanted === undefined ? "" : `; ${endingSessions(unwanted)}`;
-  while (!done.aborted) {
-    const limit = withTimeout(neverStopped, patienceMs, () => new ConnectionLost("no answer"));
-    try {
-      const [answer] = await session.query(`select (${lockIsHeld}) as held${fence}`, limit.signal);
-      if (answer?.rows[0]?.["held"] !== true) throw new LockLost();
-    } finally {
-      limit.clear();
-    }
-    await sleep(everyMs, done).catch(() => undefined);
+  const limit = withTimeout(neverStopped, patienceMs, () => new ConnectionLost("no answer"));
+  try {
+    const [answer] = await session.query(`select (${lockIsHeld}) as held${fence}`, limit.signal);
+    if (answer?.rows[0]?.["held"] !== true) throw new LockLost();
+  } finally {
+    limit.clear();
   }
 }
 
