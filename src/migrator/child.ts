@@ -23,7 +23,7 @@ export type Ending = { readonly exitCode?: number; readonly signalName?: string 
 
 /** A line without an end must not fill the memory; the rest of it is a line of its own. */
 const longestLine = 16_384;
-/** What a child's own children may still print after it ended. */
+/** For how long a pipe may be silent after the program ended, when something else still has its other end. */
 const drainMs = 500;
 
 /**
@@ -74,10 +74,10 @@ export async function runChild(program: Program, signal: AbortSignal): Promise<E
   // What it leaves behind goes with it, also what keeps the pipes open and is not in the group.
   child.nodeChildProcess.once("exit", () => {
     kill();
-    setTimeout(
-      () => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()),
-      drainMs,
-    ).unref();
+    for (const pipe of [child.stdout, child.stderr]) {
+      const silence = setTimeout(() => pipe.destroy(), drainMs).unref();
+      pipe.on("data", () => silence.refresh());
+    }
   });
   try {
     const { exitCode, signal: signalName } = await child;
