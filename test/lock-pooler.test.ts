@@ -9,6 +9,7 @@ import { eventually } from "./helpers/eventually.ts";
 import { artifacts, requireOrSkip, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
 import { happy, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
 import { freePort } from "./helpers/port.ts";
+import { makeMigratorProject, steps } from "./helpers/plain-migrator.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
 const hasPooler = spawnSync("pgbouncer", ["--version"]).status === 0;
@@ -113,6 +114,24 @@ for (const artifact of artifacts) {
     const { rows } = await leaked.query("SHOW search_path");
     assert.deepEqual(rows, [{ search_path: '"$user", public' }]);
     await leaked.end();
+  });
+
+  test(`L7 5 replicas run a migrator through PgBouncer: one runs it, without settings that the pooler would refuse (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    const database = await createDatabase(server);
+    const project = makeMigratorProject({ ...steps, "3.sql": "SELECT pg_sleep(0.3)" });
+    const env = { DATABASE_URL: pooled(database) };
+    const args = [...project.args, ...serving];
+    const replicas = await Promise.all(
+      Array.from({ length: 5 }, () => runHeadgate(artifact, args, { env })),
+    );
+    for (const { exitCode, stdout, stderr } of replicas) {
+      assert.equal(exitCode, 0, stderr);
+      assert.match(stdout, /^serving/);
+    }
+    const log = await server.psql(database, "SELECT name FROM log ORDER BY began");
+    assert.deepEqual(log, [{ name: "1.sql" }, { name: "2.sql" }, { name: "3.sql" }]);
+    await assertNothingLocked(database);
   });
 
   test(`L7 when the connection that holds the lock is lost, no file is recorded any more (${artifact.name})`, async (t) => {

@@ -21,7 +21,7 @@ const fresh = async (): Promise<{ DATABASE_URL: string }> => ({
 /** The lines that a migrator printed, with where it printed them. */
 const said = (lines: { [field: string]: unknown }[]): unknown[] =>
   lines.flatMap(({ phase, stream, msg }) =>
-    phase === "migrator" && stream !== undefined ? [`${String(stream)}: ${String(msg)}`] : [],
+    phase === "migrator" && typeof stream === "string" ? [`${stream}: ${String(msg)}`] : [],
   );
 
 testEverywhere(

@@ -45,7 +45,7 @@ for (const artifact of artifacts) {
     for (const { exitCode, stdout, stderr } of results) {
       assert.deepEqual([exitCode, stdout], [0, "serving\n"], stderr);
     }
-    assert.deepEqual(results.flatMap(done).toSorted(), ["billing", "things", "users"]);
+    assert.deepEqual(results.flatMap(done).map(String).toSorted(), ["billing", "things", "users"]);
     const [tables] = await server.psql(
       database,
       "SELECT (SELECT count(*)::int FROM billing.migrations) AS billing, (SELECT count(*)::int FROM user_migrations) AS users, (SELECT count(*)::int FROM headgate_runs) AS runs",
