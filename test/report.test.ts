@@ -114,7 +114,16 @@ for (const artifact of artifacts) {
     }
     assert.deepEqual(
       result.lines.map(({ msg }) => msg),
-      ["configured", "locked", "applied", "applied", "applied", "migrated", "handed over"],
+      [
+        "configured",
+        "locked",
+        "marked",
+        "applied",
+        "applied",
+        "applied",
+        "migrated",
+        "handed over",
+      ],
     );
   });
 

@@ -26,7 +26,7 @@ import { underLock } from "./under-lock.ts";
 import { noSchema } from "./with-lock.ts";
 
 /** The lock of a migrator, and what the database says of it under the lock. */
-export type HeldForRun = Held & { readonly look: RunLook; readonly verdict: Verdict };
+type HeldForRun = Held & { readonly look: RunLook; readonly verdict: Verdict };
 
 /**
  * Brings the database up to the files by another tool: looks whether they are the ones that were applied, and only if

@@ -25,7 +25,6 @@ export type PreparedMigrator = {
 export type Prepared = PreparedSql | PreparedMigrator;
 
 export const isSql = (prepared: Prepared): prepared is PreparedSql => prepared.set.kind === "sql";
-export const isMigrator = (prepared: Prepared): prepared is PreparedMigrator => !isSql(prepared);
 
 /**
  * Reads the files of every set, before anything is connected to.

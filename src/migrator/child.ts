@@ -126,6 +126,9 @@ function readLines(pipe: NodeJS.ReadableStream, tell: (line: string) => void): P
       tell(rest.slice(0, longestLine));
       rest = rest.slice(longestLine);
     }
+    // Writing a log is slow, and whoever prints without pause must not keep the lock from being looked at.
+    pipe.pause();
+    setImmediate(() => pipe.resume());
   });
   return new Promise((resolve) => {
     pipe.on("close", () => {

@@ -9,7 +9,7 @@ const everyMs = 500;
  * How long an answer may take. The server gives up a vanished client, and frees its lock, after 25 s
  * (postgres/session-settings.ts); by then the migrator must be gone.
  */
-const patienceMs = 5000;
+const patienceMs = 10_000;
 
 /** A lock that something is done under, beside Postgres rather than in it. */
 export type WatchedLock = {
