@@ -12,6 +12,29 @@ before(async () => {
 });
 after(() => server.stop());
 
+/** Writes on, whatever is done to its sessions, until it is killed; a second one of its kind ends at once. */
+const stubborn = `export default async (client) => {
+  process.on("SIGTERM", () => {});
+  const Client = client.constructor;
+  const { rows } = await client.query("CREATE TABLE IF NOT EXISTS beats (process int, at timestamptz DEFAULT clock_timestamp()); SELECT FROM beats LIMIT 1").then((all) => all[1]);
+  const isSecond = rows.length > 0;
+  client.on("error", () => {});
+  for (;;) {
+    const own = new Client({ connectionString: process.env.DATABASE_URL });
+    own.on("error", () => {});
+    try {
+      await own.connect();
+      for (;;) {
+        await own.query("INSERT INTO beats VALUES ($1)", [process.pid]);
+        if (isSecond) return own.end();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  }
+};`;
+
 /** A step that runs until the test lets it go, or somebody ends it. */
 const held = "SELECT pg_advisory_xact_lock(42)";
 
@@ -208,6 +231,35 @@ for (const artifact of artifacts) {
       (log[1]?.began.getTime() ?? 0) >= stoppedAt,
       "the second began before the first was gone",
     );
+  });
+
+  test(`L6 a migrator that connects again and again has ended before another begins (${artifact.name})`, async () => {
+    const { project, database, env, gate, backends } = await prepare({ "1.mjs": stubborn });
+    const args = ["migrate", ...project.args, "--stop-grace", "500ms"];
+    const loser = await startHeadgate(artifact, args, { env });
+    await loser.waitForLog("applying");
+    await eventually("it writes", async () => {
+      const [found] = await server.psql<{ n: number }>(
+        database,
+        "SELECT count(*)::int AS n FROM beats",
+      );
+      return (found?.n ?? 0) > 3;
+    });
+    const next = await startHeadgate(artifact, args, { env });
+    await next.waitForLog("waiting for the lock");
+    const holder = (await backends()).find(({ application_name: name }) =>
+      name.endsWith(" migrator"),
+    );
+    await server.psql(database, `SELECT pg_terminate_backend(${holder?.pid})`);
+    assert.equal((await loser.result).exitCode, 69);
+    assert.equal((await next.result).exitCode, 0);
+    const spans = await server.psql<{ first: Date; last: Date }>(
+      database,
+      "SELECT min(at) AS first, max(at) AS last FROM beats GROUP BY process ORDER BY 1",
+    );
+    assert.equal(spans.length, 2);
+    assert.ok(Number(spans[0]?.last) < Number(spans[1]?.first), JSON.stringify(spans));
+    await gate.end();
   });
 
   test(`L6 sessions of a lost run that cannot be ended keep the next one from beginning (${artifact.name})`, async () => {
