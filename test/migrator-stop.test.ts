@@ -15,6 +15,7 @@ after(() => server.stop());
 /** Writes on, whatever is done to its sessions, until it is killed; a second one of its kind ends at once. */
 const stubborn = `export default async (client) => {
   process.on("SIGTERM", () => {});
+  process.on("uncaughtException", () => {});
   const Client = client.constructor;
   const { rows } = await client.query("CREATE TABLE IF NOT EXISTS beats (process int, at timestamptz DEFAULT clock_timestamp()); SELECT FROM beats LIMIT 1").then((all) => all[1]);
   const isSecond = rows.length > 0;
