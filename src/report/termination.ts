@@ -30,12 +30,12 @@ export function terminationMessage(
   failure: HeadgateError,
   redact: (text: string) => string,
 ): string {
-  const { state, detail, hint, excerpt } = failure.details;
+  const { detail, hint, excerpt } = failure.details;
   const lines = [
     `${failure.code} (exit ${failure.exitCode}): ${failure.message}`,
     ...failure.problems.map((problem) => `- ${problem}`),
     `to do: ${failure.fix}`,
-    ...[state, detail, hint, excerpt].filter((text) => typeof text === "string"),
+    ...[detail, hint, excerpt].filter((text) => typeof text === "string"),
   ];
   const bytes = Buffer.from(redact(`${lines.join("\n")}\n`));
   if (bytes.length <= mostBytes) return bytes.toString();
