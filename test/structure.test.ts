@@ -18,7 +18,7 @@ const floors: readonly (readonly string[])[] = [
   ["options"],
   ["apply"],
   ["migrator"],
-  ["readiness", "lock", "migrations", "table-locks", "handover"],
+  ["readiness", "lock", "migrations", "table-locks", "handover", "fingerprint"],
   ["postgres"],
   ["report", "sql"],
   ["errors", "deadline", "duration", "nearest", "version"],
