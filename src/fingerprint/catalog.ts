@@ -1,3 +1,6 @@
+import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { setConfigCalls } from "../postgres/session-settings.ts";
+
 /**
  * What a schema consists of: one row per object, its definition in words that are the same in two databases with the
  * same schema. Left out on purpose: the order of columns (a column that was dropped and added again is the same
@@ -87,7 +90,7 @@ const kinds: Readonly<Record<string, string>> = {
 };
 
 /** Names are those of a search path without the user's schemas; a value's text depends on these settings, too. */
-export const catalogSettings: Readonly<Record<string, string>> = {
+const settings: Readonly<Record<string, string>> = {
   search_path: "pg_catalog, pg_temp",
   timezone: "UTC",
   datestyle: "ISO, MDY",
@@ -98,18 +101,29 @@ export const catalogSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * One query for one JSON value: all objects of the database as `[kind, name, definition]`, sorted. To be run in a
- * transaction with `catalogSettings`.
- * @param leftOut an SQL condition on `schema_name` and `table_name`: relations that do not count
+ * What has to come before `catalogQuery` in its transaction: two statements.
+ * @param ownTables tables that do not count, with all that belongs to them; as they are configured, in the search path
+ * of the session
  */
-export function catalogQuery(leftOut: string): string {
+export function beforeCatalogQuery(ownTables: readonly (readonly string[])[]): string {
+  const found = ownTables.map(
+    (names) => `pg_catalog.to_regclass(${quoteLiteral(quoteTable(names))})::oid`,
+  );
+  // Before the search path is another, and where the next statement finds it.
+  return `select pg_catalog.set_config('headgate.own', pg_catalog.concat_ws(',', ${["0", ...found].join(", ")}), true);
+    select ${setConfigCalls(settings, true)}`;
+}
+
+/** One query for one JSON value: all objects of the database as `[kind, name, definition]`, sorted. */
+export const catalogQuery = composeQuery();
+
+function composeQuery(): string {
   const objects = Object.entries(kinds).map(
     ([kind, select]) => `select '${kind}' as kind, o.* from (${select}) as o(name, definition)`,
   );
   const sql = `with space as (select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'),
     member as (select classid, objid from pg_depend where deptype = 'e'),
-    hidden as (select c.oid from pg_class c join space on space.oid = c.relnamespace,
-      lateral (select space.nspname as schema_name, c.relname as table_name) names where ${leftOut}),
+    hidden as (select unnest(string_to_array(current_setting('headgate.own'), ','))::oid as oid),
     relation as (select c.* from pg_class c join space on space.oid = c.relnamespace
       where c.relpersistence <> 't' and c.oid not in (select oid from hidden)
         and not exists (select from member where classid = 'pg_class'::regclass and objid = c.oid)

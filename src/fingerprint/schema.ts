@@ -1,7 +1,6 @@
 import { hash } from "node:crypto";
-import { setConfigCalls } from "../postgres/session-settings.ts";
 import type { Session } from "../postgres/session.ts";
-import { catalogQuery, catalogSettings } from "./catalog.ts";
+import { beforeCatalogQuery, catalogQuery } from "./catalog.ts";
 
 /** A table, column, index, function … with what defines it. */
 export type SchemaObject = {
@@ -20,18 +19,18 @@ export type Difference = {
 
 /**
  * Reads what the database's schema consists of, in one round trip. Reads catalogs only, and needs no rights on tables.
- * @param leftOut an SQL condition on `schema_name` and `table_name`: relations that do not count
+ * @param ownTables tables that do not count, with all that belongs to them
  * @throws pg's DatabaseError, also when an object is dropped at this very moment
  */
 export async function readSchema(
   session: Session,
-  leftOut: string,
+  ownTables: readonly (readonly string[])[],
   signal: AbortSignal,
 ): Promise<readonly SchemaObject[]> {
-  const text = `begin read only; select ${setConfigCalls(catalogSettings, true)}; ${catalogQuery(leftOut)}; commit`;
+  const text = `begin read only; ${beforeCatalogQuery(ownTables)}; ${catalogQuery}; commit`;
   try {
     const results = await session.query(text, signal);
-    return toObjects(results[2]?.rows[0]?.["objects"]);
+    return toObjects(results[3]?.rows[0]?.["objects"]);
   } catch (error) {
     if (session.failed()) await session.afterwards("rollback");
     throw error;
