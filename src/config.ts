@@ -67,6 +67,7 @@ export type Config = {
   };
   readonly json: boolean;
   readonly exitCode: boolean;
+  readonly drift: boolean;
   readonly logFormat?: "json" | "text";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly terminationLog?: string;
@@ -243,6 +244,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(verb === "resolve" ? { resolution: readResolution() } : {}),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
+    drift: isOn("drift"),
     ...(logFormat === undefined ? {} : { logFormat }),
     logLevel: choice("log-level") as Config["logLevel"],
     ...(terminationLog === undefined ? {} : { terminationLog }),

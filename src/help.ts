@@ -29,7 +29,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   ],
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
-  status: ["headgate status", "headgate status --json --exit-code"],
+  status: ["headgate status", "headgate status --json --exit-code", "headgate status --drift"],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
 };
 
