@@ -28,9 +28,11 @@ export async function noteSchema(target: Target, signal: AbortSignal): Promise<v
   try {
     await session.query(text, signal);
   } catch (error) {
-    if (!isServerError(error) || signal.aborted) throw error;
+    signal.throwIfAborted();
     if (session.failed()) await session.afterwards("rollback");
-    const reason = `${error.message} (${describeSqlState(error.code)})`;
+    const reason = isServerError(error)
+      ? `${error.message} (${describeSqlState(error.code)})`
+      : String(error);
     log.warn({ phase: "migrate", reason }, "could not note the schema for status --drift");
   }
 }
