@@ -5,6 +5,9 @@ import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
 import { unknownVariables } from "./unknown-variables.ts";
+import { type Given, refuseOtherSets } from "./requests/given.ts";
+import { readResolution, type Resolution } from "./requests/resolve.ts";
+import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
 /**
@@ -59,12 +62,8 @@ export type Config = {
   readonly unsetEnv: readonly string[];
   readonly nofile?: number;
   readonly waitUntilApplied: boolean;
-  /** The step that `headgate resolve` is about, and what became of it. */
-  readonly resolution?: {
-    readonly migration: number;
-    readonly step: number;
-    readonly isDone: boolean;
-  };
+  readonly resolution?: Resolution;
+  readonly rollback?: RollbackRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly logFormat?: "json" | "text";
@@ -155,10 +154,12 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   };
   mistakes.push(...database.mistakes);
 
-  const sets = setsOf((name) => {
+  const given: Given = (name) => {
     const texts = textsOf(named(name));
     return from[name] === undefined ? undefined : { texts, from: from[name] };
-  }, mistakes);
+  };
+  const sets = setsOf(given, mistakes);
+  if (verb === "rollback") refuseOtherSets(verb, given, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -189,16 +190,6 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   if (nofile !== undefined && !/^[1-9]\d*$/.test(nofile)) {
     mistakes.push(`${nameOf(named("nofile"))}: "${nofile}" is not a positive whole number`);
   }
-  const readResolution = (): NonNullable<Config["resolution"]> => {
-    const [, migration, step] = /^(\d+):(\d+)$/.exec(command.operand ?? "0:0") ?? [];
-    if (step === undefined) {
-      mistakes.push(
-        `"${command.operand}" is not a step; write it as the failed run named it: 7:2 is step 2 of migration 7`,
-      );
-    }
-    if (isOn("done") === isOn("redo")) mistakes.push("choose one of --done and --redo");
-    return { migration: Number(migration), step: Number(step), isDone: isOn("done") };
-  };
   const logFormat = choice("log-format") as "json" | "text" | undefined;
   const terminationLog = text("termination-log");
   const connectTimeout = duration("connect-timeout");
@@ -240,7 +231,16 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     unsetEnv: list("unset-env"),
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
-    ...(verb === "resolve" ? { resolution: readResolution() } : {}),
+    ...(verb === "resolve"
+      ? {
+          resolution: readResolution(
+            command.operand,
+            { isDone: isOn("done"), isRedo: isOn("redo") },
+            mistakes,
+          ),
+        }
+      : {}),
+    ...(verb === "rollback" ? { rollback: readRollback(given, mistakes) } : {}),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     ...(logFormat === undefined ? {} : { logFormat }),

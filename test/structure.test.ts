@@ -15,6 +15,7 @@ const floors: readonly (readonly string[])[] = [
   ["describe-config"],
   ["config", "help"],
   ["cli", "database-source", "sets", "unknown-variables"],
+  ["requests"],
   ["options"],
   ["apply"],
   ["migrator"],

@@ -20,7 +20,7 @@ export async function prepareHistory(
   const { session, historyTable } = target;
   try {
     if (!history.exists) await createSchema(session, historyTable[0], signal);
-    else await mustBeAllowedToRecord(session, historyTable, signal);
+    else await mustBeAllowedTo("insert", session, historyTable, signal);
     if (history.rows.some(({ id }) => id === builtIn.id)) return;
     // With IF NOT EXISTS too, the server wants the right to create tables.
     const create = history.exists ? "" : `${createHistoryTable(historyTable)};`;
@@ -48,17 +48,19 @@ export async function createSchema(
   }
 }
 
-async function mustBeAllowedToRecord(
+/** @throws HeadgateError refused (77) when the role may not add or remove history rows */
+export async function mustBeAllowedTo(
+  right: "insert" | "delete",
   session: Session,
   historyTable: Target["historyTable"],
   signal: AbortSignal,
 ): Promise<void> {
   const table = quoteTable(historyTable);
-  const sql = `select pg_catalog.has_table_privilege(${quoteLiteral(table)}, 'insert') as allowed`;
+  const sql = `select pg_catalog.has_table_privilege(${quoteLiteral(table)}, '${right}') as allowed`;
   const [answer] = await session.query(sql, signal);
   if (answer?.rows[0]?.["allowed"] === true) return;
   throw new HeadgateError("refused", `the history table ${table} may not be written`, {
-    fix: `grant insert on ${table} to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
+    fix: `grant ${right} on ${table} to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
   });
 }
 

@@ -1,4 +1,6 @@
 import { HeadgateError } from "../errors.ts";
+import type { Migration } from "../migrations/folder.ts";
+import type { AppliedRow } from "../migrations/history.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
 import { stepTable } from "./step-table.ts";
@@ -11,6 +13,25 @@ import type { Target } from "./target.ts";
 export function record(target: Target, row: { id: number; name: string; hash: string }): string {
   return `insert into ${quoteTable(target.historyTable)} (id, name, hash) values (${row.id}, ${quoteLiteral(row.name)},
     case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
+}
+
+/**
+ * The removal of a history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
+ * and also when the row is not there.
+ */
+export function remove(target: Target, row: AppliedRow): string {
+  const table = quoteTable(target.historyTable);
+  return `with gone as (delete from ${table} where id = ${row.id} and hash = ${quoteLiteral(row.hash)} and ${target.lockIsHeld} returning id)
+    insert into ${table} (id, name, hash) select ${row.id}, ${quoteLiteral(row.name)}, null where not exists (select from gone)`;
+}
+
+/** The statement that notes in the history what a file has done: it adds the row of a migration, or removes it. */
+export function noteOf(
+  target: Target,
+  { id, name, checksum, undoes }: Migration,
+): string | undefined {
+  if (undoes === undefined) return record(target, { id, name, hash: checksum });
+  return undoes === null ? undefined : remove(target, undoes);
 }
 
 /**

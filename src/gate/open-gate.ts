@@ -61,7 +61,9 @@ async function applyUnderLock(
     log.info({ phase: "lock", pending: pending.length }, "locked");
     began(listNames(pending));
     return keepChecked(context, target, () =>
-      betweenHooks(context, target, hookPlan, () => applyPending(target, pending, history, signal)),
+      betweenHooks(context, target, hookPlan, () =>
+        applyPending(target, pending, history, () => {}, signal),
+      ),
     );
   }
   if (await isUnchecked(context, target.session, signal)) {
