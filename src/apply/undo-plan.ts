@@ -60,10 +60,11 @@ export function goalOf(
   }
   if (to === builtIn.id || history.rows.some(({ id }) => id === to)) return to;
   const file = folder.migrations.find(({ id }) => id === to);
+  const isHalf = subjects.some(({ id }) => id === to);
   throw usage(
     file === undefined
       ? `--to ${to}: there is no migration ${to}, neither in the folder nor in the history`
-      : `--to ${to}: ${file.path} is not applied`,
+      : `--to ${to}: ${file.path} is ${isHalf ? "half undone" : "not applied"}`,
     newest,
   );
 }
