@@ -157,6 +157,16 @@ export const options: readonly Option[] = [
     help: "when the database has migrations this image does not know",
   },
   {
+    name: "on-failure",
+    value: "stop|rollback",
+    kind: "choice",
+    choices: ["stop", "rollback"],
+    default: "stop",
+    commands: applying,
+    help: "when a file fails: keep what this run has applied before it, or undo it from undo files",
+    isSpecial: true,
+  },
+  {
     name: "migrator",
     value: "COMMAND",
     kind: "text",

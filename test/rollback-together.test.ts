@@ -42,8 +42,8 @@ for (const artifact of artifacts) {
       const all = await Promise.all(Array.from({ length: 10 }, () => start(...command)));
       await eventually("one undoes", async () => (await count(database, "lock(17)")) === 1);
       let waiting = 0;
-      for (const { waitForLog } of all) {
-        void waitForLog("waiting for the lock").then(
+      for (const each of all) {
+        each.waitForLog("waiting for the lock").then(
           () => waiting++,
           () => undefined,
         );
