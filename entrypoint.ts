@@ -2,6 +2,7 @@ import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
 import { migrate } from "./src/commands/migrate.ts";
 import { resolve } from "./src/commands/resolve.ts";
+import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
@@ -69,6 +70,8 @@ async function main(): Promise<number> {
       return status(context);
     case "resolve":
       return resolve(context);
+    case "rollback":
+      return rollback(context);
   }
 }
 

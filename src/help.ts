@@ -16,6 +16,7 @@ const summaries: { readonly [name in CommandName]: string } = {
   status: "show what is applied, pending, in doubt, changed, missing or ahead",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
+  rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
 };
 
 const examples: { readonly [name in CommandName]: readonly string[] } = {
@@ -31,6 +32,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code", "headgate status --drift"],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
+  rollback: ["headgate rollback", "headgate rollback --to 4"],
 };
 
 /** `headgate --help`: one screen. */

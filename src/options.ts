@@ -2,7 +2,15 @@
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
  */
-export const commandNames = ["run", "migrate", "wait", "verify", "status", "resolve"] as const;
+export const commandNames = [
+  "run",
+  "migrate",
+  "wait",
+  "verify",
+  "status",
+  "resolve",
+  "rollback",
+] as const;
 export type CommandName = (typeof commandNames)[number];
 
 /** What a command takes beside its options. */
@@ -25,8 +33,10 @@ export type Option = {
 };
 
 const applying = ["run", "migrate"] as const;
+/** Those that run SQL of the user's. */
+const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
-const locking = ["run", "migrate", "resolve"] as const;
+const locking = [...changing, "resolve"] as const;
 
 export const options: readonly Option[] = [
   {
@@ -41,7 +51,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: reading,
+    commands: [...reading, "rollback"],
     help: "the folder of SQL files",
   },
   {
@@ -49,7 +59,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve"],
+    commands: [...reading, "resolve", "rollback"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -110,7 +120,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "5m",
-    commands: applying,
+    commands: changing,
     help: "how long to retry for a table lock without stalling traffic",
   },
   {
@@ -118,14 +128,14 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     defaultNote: "never",
-    commands: applying,
+    commands: changing,
     help: "end sessions that block a migration and have been idle in a transaction for longer than D",
     isSpecial: true,
   },
   {
     name: "show-queries",
     kind: "switch",
-    commands: applying,
+    commands: changing,
     help: "name the queries of blocking sessions in the log; they may hold secrets",
     isSpecial: true,
   },
@@ -134,7 +144,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "0",
-    commands: applying,
+    commands: changing,
     help: "limit of each statement of a migration; concurrent index builds have none",
   },
   {
@@ -145,6 +155,16 @@ export const options: readonly Option[] = [
     default: "proceed",
     commands: reading,
     help: "when the database has migrations this image does not know",
+  },
+  {
+    name: "on-failure",
+    value: "stop|rollback",
+    kind: "choice",
+    choices: ["stop", "rollback"],
+    default: "stop",
+    commands: applying,
+    help: "when a file fails: keep what this run has applied before it, or undo it from undo files",
+    isSpecial: true,
   },
   {
     name: "migrator",
@@ -271,6 +291,23 @@ export const options: readonly Option[] = [
     kind: "switch",
     commands: ["resolve"],
     help: "the step took no effect, or may be run twice; the next run begins with it",
+    isSpecial: true,
+  },
+  {
+    name: "steps",
+    value: "N",
+    kind: "integer",
+    defaultNote: "1",
+    commands: ["rollback"],
+    help: "how many migrations to undo",
+    isSpecial: true,
+  },
+  {
+    name: "to",
+    value: "ID",
+    kind: "integer",
+    commands: ["rollback"],
+    help: "undo every migration after this one; 0 undoes all",
     isSpecial: true,
   },
   {

@@ -5,6 +5,7 @@ import { parseFileName } from "postgres-migrations/dist/file-name-parser.js";
 import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
 import { type Directives, readDirectives } from "./directives.ts";
+import type { AppliedRow } from "./history.ts";
 
 /** One SQL file. */
 export type Migration = {
@@ -23,6 +24,8 @@ export type Migration = {
   readonly directives: Directives;
   /** What makes it impossible to apply; harmless when it was applied long ago. */
   readonly defects: readonly string[];
+  /** Of a file that undoes a migration: the history row that goes with it; null when a run before has removed it. */
+  readonly undoes?: AppliedRow | null;
 };
 
 /** The column types of the history table limit what can be recorded: integer id, varchar(100) name. */
@@ -89,7 +92,8 @@ async function generateSql(path: string): Promise<string> {
   return loadSqlFromJs(resolve(path));
 }
 
-function toMigration(
+/** Makes a migration of a file's name and text; adds to the problems what the history table could not hold. */
+export function toMigration(
   file: Pick<Migration, "id" | "name" | "fileName" | "path" | "text">,
   problems: string[],
 ): Migration {
