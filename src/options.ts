@@ -348,6 +348,13 @@ export const options: readonly Option[] = [
     help: "debug, info, warn or error",
   },
   {
+    name: "summary",
+    value: "FILE",
+    kind: "text",
+    help: "add a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY",
+    isSpecial: true,
+  },
+  {
     name: "termination-log",
     value: "FILE",
     kind: "text",

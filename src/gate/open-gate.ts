@@ -59,7 +59,7 @@ async function applyUnderLock(
   };
   if (pending.length > 0) {
     const undos = readUndosOf(context, target, pending);
-    log.info({ phase: "lock", pending: pending.length }, "locked");
+    log.info({ phase: "lock", applied: plan.applied.length, pending: pending.length }, "locked");
     began(listNames(pending));
     return keepChecked(context, target, () =>
       betweenHooks(context, target, hookPlan, () =>

@@ -4,6 +4,7 @@ import { undoMigrations } from "../apply/undo.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
 import {
+  builtIn,
   type History,
   locateHistory,
   type Look,
@@ -57,7 +58,8 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
       // Only now, because steps that another headgate has under way are no obstacle until it ends.
       refuseProblems([...problems, ...halfApplied(folder, history, steps, goal)]);
       if (undos.length === 0) return reportNothing(context, history);
-      log.info({ phase: "lock", undo: listNames(undos) }, "locked");
+      const applied = history.rows.filter(({ id }) => id !== builtIn.id).length;
+      log.info({ phase: "lock", applied, undo: listNames(undos) }, "locked");
       await markPoint(target.session, log, signal);
       await tellingHowFar(goal, (ended) => undoMigrations(target, undos, ended, signal));
     },
