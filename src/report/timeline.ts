@@ -23,10 +23,10 @@ export function timeline({ startedAt, happenings }: Collected): string {
   ];
   const failed = happenings.findLast(({ level }) => level === "error");
   const migration = failed?.facts["migration"];
-  if (failed !== undefined && migration !== undefined) {
+  if (failed !== undefined && typeof migration === "string") {
     const from = Math.max(startedAt, ...stretches.map(({ to }) => to));
     stretches.push({
-      ...{ section: "files", name: String(migration), from, to: failed.at, hasFailed: true },
+      ...{ section: "files", name: migration, from, to: failed.at, hasFailed: true },
     });
   }
   if (stretches.length === 0) return "";
