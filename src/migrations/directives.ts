@@ -48,7 +48,7 @@ export function readDirectives(sql: string): {
         `the directive "${text}" needs a duration`,
         `write ${name}=500ms, 30s, 10m, or 0 for no limit`,
       );
-    } else if (name === "allow") {
+    } else if (/^allow\b/.test(text)) {
       refuse(
         `the directive "${text}" needs the name of a finding and a reason`,
         'write allow=drop-column reason="no replica reads it since 4.2"',
