@@ -11,6 +11,7 @@ const floors: readonly (readonly string[])[] = [
   ["commands"],
   ["status"],
   ["gate"],
+  ["check"],
   ["look"],
   ["describe-config"],
   ["config", "help"],

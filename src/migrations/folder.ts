@@ -90,9 +90,21 @@ function whyUnread(error: unknown, fileName: string): Pick<Problem, "rule" | "wh
   };
 }
 
+/** Whether a file counts by its name; then the number that starts it must be right. */
+export const isMigrationFile = (fileName: string): boolean => /\.(sql|js)$/i.test(fileName);
+
+/** @returns undefined when the name does not start with a number */
+export function numberOf(fileName: string): number | undefined {
+  try {
+    return parseFileName(fileName).id;
+  } catch {
+    return undefined;
+  }
+}
+
 function listFiles(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((fileName) => /\.(sql|js)$/i.test(fileName));
+    return readdirSync(folder).filter(isMigrationFile);
   } catch (error) {
     const code = errorCode(error) || String(error);
     throw new HeadgateError(
