@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
+import { check } from "./src/commands/check.ts";
 import { migrate } from "./src/commands/migrate.ts";
 import { resolve } from "./src/commands/resolve.ts";
 import { run } from "./src/commands/run.ts";
@@ -67,6 +68,8 @@ async function main(): Promise<number> {
       return verify(context);
     case "status":
       return status(context);
+    case "check":
+      return check(context);
     case "resolve":
       return resolve(context);
   }

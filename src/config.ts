@@ -4,6 +4,7 @@ import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
+import { type CheckRequest, readCheck } from "./requests/check.ts";
 import type { Given } from "./requests/given.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { unknownVariables } from "./unknown-variables.ts";
@@ -28,6 +29,8 @@ export type Config = {
   readonly command: CommandName;
   readonly server: readonly string[];
   readonly database: DatabaseSource;
+  /** No database is needed; what is configured of one may be incomplete. */
+  readonly isOffline: boolean;
   /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
   readonly rereadDatabase: () => DatabaseSource;
   /** At least one. */
@@ -69,6 +72,8 @@ export type Config = {
     readonly step: number;
     readonly isDone: boolean;
   };
+  /** Of `headgate check`. */
+  readonly check?: CheckRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly logFormat?: "json" | "text";
@@ -139,8 +144,6 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     return choices[0];
   };
 
-  const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
-
   const flagUrl = command.flags.get("database-url")?.[0];
   const find = (): DatabaseSource => {
     const source = findDatabase(env, flagUrl);
@@ -159,7 +162,14 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     if (source.mistakes.length === 0) lastGood = source;
     return lastGood;
   };
-  mistakes.push(...database.mistakes);
+  const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
+  const scratch = readScratch(given, mistakes, secrets);
+  const check =
+    verb === "check" ? readCheck(given, env["GITHUB_ACTIONS"] === "true", mistakes) : undefined;
+  // Only to create a scratch database beside it.
+  const isOffline =
+    check !== undefined && !(check.makesRoundTrip && scratch.scratch?.kind === "created");
+  if (!isOffline) mistakes.push(...database.mistakes);
 
   const sets = setsOf((name) => {
     const texts = textsOf(named(name));
@@ -213,6 +223,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     command: verb,
     server: command.server,
     database,
+    isOffline,
     rereadDatabase,
     sets,
     migrationsDir: sqlSet?.migrationsDir ?? "migrations",
@@ -225,7 +236,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...hook("before"),
     ...hook("after"),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
-    ...readScratch(given, mistakes, secrets),
+    ...scratch,
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.
@@ -248,6 +259,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
     ...(verb === "resolve" ? { resolution: readResolution() } : {}),
+    ...(check === undefined ? {} : { check }),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     ...(logFormat === undefined ? {} : { logFormat }),
@@ -255,7 +267,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(terminationLog === undefined ? {} : { terminationLog }),
     from,
     runtimeVariables: runtimeVariables.filter((name) => (env[name] ?? "") !== ""),
-    remarks: [...database.remarks, ...unknownVariables(env)],
+    remarks: [...(isOffline ? [] : database.remarks), ...unknownVariables(env)],
   });
 
   if (mistakes.length > 0) {

@@ -2,7 +2,15 @@
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
  */
-export const commandNames = ["run", "migrate", "wait", "verify", "status", "resolve"] as const;
+export const commandNames = [
+  "run",
+  "migrate",
+  "wait",
+  "verify",
+  "status",
+  "check",
+  "resolve",
+] as const;
 export type CommandName = (typeof commandNames)[number];
 
 /** What a command takes beside its options. */
@@ -27,7 +35,7 @@ export type Option = {
 const applying = ["run", "migrate"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
 const locking = ["run", "migrate", "resolve"] as const;
-const scratching: readonly CommandName[] = [];
+const scratching: readonly CommandName[] = ["check"];
 
 export const options: readonly Option[] = [
   {
@@ -42,7 +50,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: reading,
+    commands: [...reading, "check"],
     help: "the folder of SQL files",
   },
   {
@@ -50,7 +58,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve"],
+    commands: [...reading, "check", "resolve"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -234,7 +242,7 @@ export const options: readonly Option[] = [
     name: "sets",
     value: "FILE|JSON",
     kind: "text",
-    commands: reading,
+    commands: [...reading, "check"],
     help: "several named sets of migrations, brought up to date one after the other",
     isSpecial: true,
   },
@@ -270,6 +278,28 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "base",
+    value: "REF",
+    kind: "text",
+    commands: ["check"],
+    help: "compare with this branch, tag or commit: what was merged must not change",
+    isSpecial: true,
+  },
+  {
+    name: "roundtrip",
+    kind: "switch",
+    commands: ["check"],
+    help: "apply, undo and apply all files on a scratch database, and compare the schemas",
+    isSpecial: true,
+  },
+  {
+    name: "strict",
+    kind: "switch",
+    commands: ["check"],
+    help: "warnings count like errors",
+    isSpecial: true,
+  },
+  {
     name: "wait",
     kind: "switch",
     commands: ["verify"],
@@ -292,7 +322,7 @@ export const options: readonly Option[] = [
   {
     name: "json",
     kind: "switch",
-    commands: ["status"],
+    commands: ["status", "check"],
     help: "print the result as JSON",
     isSpecial: true,
   },

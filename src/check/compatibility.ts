@@ -100,8 +100,9 @@ function readDrop(reader: Reader, offset: number): readonly Change[] {
 function readAlterRelation(reader: Reader, made: Made): readonly Change[] {
   reader.take("IF EXISTS");
   const table = reader.table();
+  if (table === undefined) return [];
   const changes: Change[] = [];
-  while (table !== undefined && !reader.isAtEnd()) {
+  while (!reader.isAtEnd()) {
     const offset = reader.offset();
     const text = reader.text(",");
     const action = readStatement(text, 0, text.length);

@@ -18,10 +18,7 @@ const kinds = [
 ];
 
 /** @returns undefined for statements that create nothing, or nothing that a program uses by its name */
-export function readCreated(
-  sql: string,
-  { start, end, opening }: Statement,
-): Created | undefined {
+export function readCreated(sql: string, { start, end, opening }: Statement): Created | undefined {
   if (!opening.startsWith("CREATE ")) return undefined;
   const reader = readStatement(sql, start, end);
   reader.take("CREATE");

@@ -38,8 +38,7 @@ export function toFinding(
   fix: string = rules[rule].fix ?? "",
 ): Finding {
   const { severity, why, mayBeAllowed } = rules[rule];
-  const allowance =
-    mayBeAllowed && directives?.allowances.find(({ finding }) => finding === rule);
+  const allowance = mayBeAllowed && directives?.allowances.find(({ finding }) => finding === rule);
   return {
     ...{ rule, severity, file: path, ...lineAndColumn(sql, offset), what, why, fix },
     ...(allowance ? { allowed: allowance.reason } : {}),

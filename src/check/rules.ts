@@ -131,6 +131,7 @@ const table = {
     fix: "first release code that always writes it; drop the default in a later release",
     mayBeAllowed: true,
   },
+  "sql-fails": { severity: "error", why: "it fails on an empty scratch database" },
   "undo-differs": {
     severity: "error",
     why: "after a rollback the schema is another than the one the release before was made for",

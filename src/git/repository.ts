@@ -64,8 +64,7 @@ async function ask(git: Git, args: readonly string[], input?: string): Promise<A
 
 /** A checkout in CI often has one commit and no other branch. */
 async function notThere(git: Git, what: string): Promise<HeadgateError> {
-  const isShallow =
-    textOf(await ask(git, ["rev-parse", "--is-shallow-repository"])) === "true";
+  const isShallow = textOf(await ask(git, ["rev-parse", "--is-shallow-repository"])) === "true";
   return new HeadgateError("usage", isShallow ? `${what}: the clone is shallow` : what, {
     fix: isShallow
       ? "fetch the history: `fetch-depth: 0` of actions/checkout, or `git fetch --unshallow`"

@@ -124,7 +124,8 @@ async function generateSql(path: string): Promise<string> {
   return loadSqlFromJs(resolve(path));
 }
 
-function toMigration(
+/** Makes a migration of a file's name and text; adds to the misfits what the history table could not hold. */
+export function toMigration(
   file: Pick<Migration, "id" | "name" | "fileName" | "path" | "text">,
   misfits: Misfit[],
 ): Migration {

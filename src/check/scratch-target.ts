@@ -1,0 +1,80 @@
+import { hostname } from "node:os";
+import { applyPending } from "../apply/apply-pending.ts";
+import { prepareHistory } from "../apply/prepare-history.ts";
+import { stepTable } from "../apply/step-table.ts";
+import type { Target } from "../apply/target.ts";
+import { HeadgateError } from "../errors.ts";
+import { readSchema, type SchemaObject } from "../fingerprint/schema.ts";
+import type { Context } from "../look.ts";
+import type { Migration } from "../migrations/folder.ts";
+import { builtIn, type History, locateHistory } from "../migrations/history.ts";
+import { nameApplication } from "../postgres/application-name.ts";
+import { askFacts, quoteTable } from "../postgres/facts.ts";
+import type { Session } from "../postgres/session.ts";
+import { migrationSettings, setForSession } from "../postgres/session-settings.ts";
+
+/** A set's place in a scratch database. */
+export type ScratchTarget = {
+  /** Applies one file, in the manner of `headgate migrate`. */
+  readonly apply: (migration: Migration) => Promise<void>;
+  /** Undoes a migration with its undo file, in the same manner. */
+  readonly undo: (migration: Migration, undoFile: Migration) => Promise<void>;
+  /** Tables that are headgate's. */
+  readonly ownTables: readonly (readonly string[])[];
+};
+
+/**
+ * Makes a history table in a scratch database, for one set of migrations.
+ * @throws HeadgateError refused (77) without the rights
+ */
+export async function prepareTarget(
+  { config, log, signal }: Context,
+  session: Session,
+  names: readonly string[],
+): Promise<ScratchTarget> {
+  const historyTable = await locateHistory(session, names, signal);
+  if (historyTable === undefined) {
+    throw new HeadgateError("refused", "the scratch database has no schema to work in", {
+      fix: "create the schema public in it, or name one with --history-table schema.table",
+    });
+  }
+  const { serverVersion } = await askFacts(session, signal);
+  const wanted = migrationSettings(serverVersion, config.statementTimeoutMs);
+  const target: Target = {
+    session,
+    isPooled: false,
+    historyTable,
+    // Nobody else is in a scratch database.
+    lockIsHeld: "true",
+    settings: await setForSession(session, wanted, signal),
+    applicationName: ({ fileName }) => nameApplication(hostname(), fileName),
+    lockManners: { budgetMs: config.ddlLockBudgetMs, showQueries: config.showQueries },
+    openObserver: () => Promise.reject(new Error("a scratch database has no rows to wait for")),
+    // Each file is applied up to twice, and that is no news.
+    log: { ...log, info: log.debug },
+  };
+  await prepareHistory(target, { exists: false, rows: [] }, signal);
+  const history: History = { exists: true, rows: [{ ...builtIn, executedAt: null }] };
+  const apply = (migration: Migration): Promise<void> =>
+    applyPending(target, [migration], history, signal);
+  return {
+    apply,
+    undo: async (migration, undoFile) => {
+      // It gets a row of its own, which goes with that of the migration.
+      await apply({ ...undoFile, id: -migration.id, name: `undo ${migration.id}` });
+      const rows = `id in (${migration.id}, ${-migration.id})`;
+      await session.query(`delete from ${quoteTable(historyTable)} where ${rows}`, signal);
+    },
+    ownTables: [historyTable, stepTable(historyTable)],
+  };
+}
+
+/** Reads the schema without headgate's own tables. */
+export function readScratch(
+  session: Session,
+  targets: readonly ScratchTarget[],
+  signal: AbortSignal,
+): Promise<readonly SchemaObject[]> {
+  const ownTables = targets.flatMap((target) => target.ownTables);
+  return readSchema(session, ownTables, signal);
+}
