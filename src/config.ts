@@ -6,14 +6,12 @@ import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
 import { type CheckRequest, readCheck } from "./requests/check.ts";
 import type { Given } from "./requests/given.ts";
+import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
-/**
- * Read by Node or Bun before any of headgate's own code runs. With BUN_BE_BUN the executable is Bun itself, which
- * only the bundled file lives to report.
- */
+/** Read by Node or Bun before any code of headgate; with BUN_BE_BUN only the bundled file lives to report it. */
 const runtimeVariables = [
   "NODE_OPTIONS",
   "NODE_EXTRA_CA_CERTS",
@@ -67,11 +65,7 @@ export type Config = {
   readonly nofile?: number;
   readonly waitUntilApplied: boolean;
   /** The step that `headgate resolve` is about, and what became of it. */
-  readonly resolution?: {
-    readonly migration: number;
-    readonly step: number;
-    readonly isDone: boolean;
-  };
+  readonly resolution?: Resolution;
   /** Of `headgate check`. */
   readonly check?: CheckRequest;
   readonly json: boolean;
@@ -205,16 +199,10 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   if (nofile !== undefined && !/^[1-9]\d*$/.test(nofile)) {
     mistakes.push(`${nameOf(named("nofile"))}: "${nofile}" is not a positive whole number`);
   }
-  const readResolution = (): NonNullable<Config["resolution"]> => {
-    const [, migration, step] = /^(\d+):(\d+)$/.exec(command.operand ?? "0:0") ?? [];
-    if (step === undefined) {
-      mistakes.push(
-        `"${command.operand}" is not a step; write it as the failed run named it: 7:2 is step 2 of migration 7`,
-      );
-    }
-    if (isOn("done") === isOn("redo")) mistakes.push("choose one of --done and --redo");
-    return { migration: Number(migration), step: Number(step), isDone: isOn("done") };
-  };
+  const resolution =
+    verb === "resolve"
+      ? readResolution(command.operand, { isDone: isOn("done"), isRedo: isOn("redo") }, mistakes)
+      : undefined;
   const logFormat = choice("log-format") as "json" | "text" | undefined;
   const terminationLog = text("termination-log");
   const connectTimeout = duration("connect-timeout");
@@ -258,7 +246,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     unsetEnv: list("unset-env"),
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
-    ...(verb === "resolve" ? { resolution: readResolution() } : {}),
+    ...(resolution === undefined ? {} : { resolution }),
     ...(check === undefined ? {} : { check }),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
