@@ -30,7 +30,7 @@ async function check(
     cwd,
     env,
   });
-  const found = result.stdout.split("\n").filter((line) => /^db\//.test(line));
+  const found = result.stdout.split("\n").filter((line) => line.startsWith("db/"));
   return { ...result, found };
 }
 

@@ -26,29 +26,27 @@ export async function checkFolder(context: Context, folder: string): Promise<Che
   const { migrations, misfits } = await surveyFolder(folder);
   const undoFiles = readUndoFiles(folder, migrations);
   const compared = await compare(context, folder, migrations);
+  const files = migrations.map(readStatements);
+  const news = files.filter(({ migration }) => compared?.added.has(migration) ?? true);
   const made: Made = { objects: [], columns: [] };
   const findings = [
     ...misfits.map((misfit) => fromProblem(misfit, misfit)),
-    ...migrations.flatMap((migration) => checkFile(migration)),
-    ...[...undoFiles.values()].flatMap((undo) => checkFile(undo)),
-    ...migrations.flatMap((migration) => {
-      if (compared === undefined)
-        return findIncompatibilities(readStatements(migration), newMade());
-      return compared.added.has(migration)
-        ? findIncompatibilities(readStatements(migration), made)
-        : [];
-    }),
-    ...checkUndoFiles(folder, migrations, undoFiles),
+    ...[...files, ...[...undoFiles.values()].map(readStatements)].flatMap(whyNotApplicable),
+    ...news.flatMap((file) =>
+      // Without --base it is not known which files go into one deployment.
+      findIncompatibilities(file, compared === undefined ? { objects: [], columns: [] } : made),
+    ),
+    ...findStrayUndoFiles(folder, migrations),
+    ...findWithoutUndo(migrations, undoFiles, context.config.check?.makesRoundTrip === true),
     ...(compared?.findings ?? []),
   ];
   return { migrations, undoFiles, findings };
 }
 
-const newMade = (): Made => ({ objects: [], columns: [] });
-
-/** What would keep it from being applied. */
-function checkFile(migration: Migration): readonly Finding[] {
-  const { problems } = readStatements(migration);
+function whyNotApplicable({
+  migration,
+  problems,
+}: ReturnType<typeof readStatements>): readonly Finding[] {
   return [...migration.defects, ...problems].map((problem) => fromProblem(problem, migration));
 }
 
@@ -59,35 +57,33 @@ function fromProblem(
   return toFinding(rule as RuleName, place, offset, what, fix);
 }
 
-/** A team that writes undo files wants one for each migration from its first on. */
-function checkUndoFiles(
-  folder: string,
+function findStrayUndoFiles(folder: string, migrations: readonly Migration[]): readonly Finding[] {
+  const what = "there is no migration of this name";
+  return listStrayUndoFiles(folder, migrations).map((path) =>
+    toFinding("undo-without-migration", { path }, 0, what, "rename or remove it"),
+  );
+}
+
+/**
+ * A team that writes undo files wants one for each migration from its first on. A round trip needs at least one, and
+ * one that is missing is in its way.
+ */
+function findWithoutUndo(
   migrations: readonly Migration[],
   undoFiles: ReadonlyMap<number, Migration>,
+  makesRoundTrip: boolean,
 ): readonly Finding[] {
   const first = migrations.findIndex(({ id }) => undoFiles.has(id));
-  const without =
-    first === -1 ? [] : migrations.slice(first).filter(({ id }) => !undoFiles.has(id));
-  return [
-    ...listStrayUndoFiles(folder, migrations).map((path) =>
-      toFinding(
-        "undo-without-migration",
-        { path },
-        0,
-        "there is no migration of this name",
-        "rename or remove it",
-      ),
-    ),
-    ...without.map((migration) =>
-      toFinding(
-        "no-undo",
-        migration,
-        0,
-        "has no undo file",
-        `write ${undoPathOf(migration)}, or allow it with a reason`,
-      ),
-    ),
-  ];
+  const expected =
+    first === -1 ? migrations.slice(makesRoundTrip ? -1 : Infinity) : migrations.slice(first);
+  const what = first === -1 ? "has no undo file, and no other has" : "has no undo file";
+  return expected
+    .filter(({ id }) => !undoFiles.has(id))
+    .map((migration) => {
+      const fix = `write ${undoPathOf(migration)}, or allow it with a reason`;
+      const finding = toFinding("no-undo", migration, 0, what, fix);
+      return makesRoundTrip ? { ...finding, severity: "error" } : finding;
+    });
 }
 
 async function compare(

@@ -6,6 +6,8 @@ type Rule = {
   readonly why: string;
   /** What to do; absent where the finding itself says it better. */
   readonly fix?: string;
+  /** Whether headgate does not even try to apply such files. */
+  readonly preventsApplying?: true;
   /** Whether a file may say that it is meant, with `-- headgate: allow=…`. */
   readonly mayBeAllowed?: true;
 };
@@ -17,35 +19,59 @@ const table = {
   "file-name": {
     severity: "error",
     why: "the order of the files and their names in the history come from their names",
+    preventsApplying: true,
   },
   "duplicate-number": {
     severity: "error",
     why: "the number decides which of the two comes first, and the history has room for one",
+    preventsApplying: true,
   },
-  "duplicate-name": { severity: "error", why: "the history takes each name once" },
+  "duplicate-name": {
+    severity: "error",
+    why: "the history takes each name once",
+    preventsApplying: true,
+  },
   gap: {
     severity: "error",
     why: "a file that fills the gap later is out of order for every database that is past it",
   },
-  unreadable: { severity: "error", why: "what cannot be read cannot be applied" },
-  encoding: { severity: "error", why: "files are sent to the server as UTF-8" },
+  unreadable: {
+    severity: "error",
+    why: "what cannot be read cannot be applied",
+    preventsApplying: true,
+  },
+  encoding: {
+    severity: "error",
+    why: "files are sent to the server as UTF-8",
+    preventsApplying: true,
+  },
   directive: {
     severity: "error",
     why: "a directive that is not understood would be overlooked",
+    preventsApplying: true,
   },
-  syntax: { severity: "error", why: "the file cannot be sent to a server as it is" },
+  syntax: {
+    severity: "error",
+    why: "the file cannot be sent to a server as it is",
+    preventsApplying: true,
+  },
   "transaction-control": {
     severity: "error",
     why: "a part of the file would be committed without its record",
+    preventsApplying: true,
   },
-  "outside-transaction": { severity: "error", why: "the server refuses it there (25001)" },
+  "outside-transaction": {
+    severity: "error",
+    why: "the server refuses it there (25001)",
+    preventsApplying: true,
+  },
   "undo-without-migration": {
     severity: "error",
     why: "an undo file belongs to the migration of the same name; this one is never run",
   },
   "no-undo": {
     severity: "warning",
-    why: "a rollback stops at a migration that has no undo file, and earlier ones of this folder have one",
+    why: "a rollback stops at a migration that has no undo file",
     mayBeAllowed: true,
   },
   edited: {

@@ -1,7 +1,8 @@
 import { checkFolder } from "../check/check-folder.ts";
-import { sortFindings } from "../check/finding.ts";
+import { type Finding, sortFindings } from "../check/finding.ts";
 import { objection, type Report, toJson, toText } from "../check/report.ts";
 import { type CheckedSet, type RoundTrip, roundTrip } from "../check/round-trip.ts";
+import { rules } from "../check/rules.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
 import { print } from "../report/print.ts";
@@ -10,7 +11,7 @@ import type { SqlSet } from "../sets.ts";
 /** `headgate check`: what can be said of the files before they meet a database that matters. */
 export async function check(context: Context): Promise<number> {
   const { config } = context;
-  const { makesRoundTrip = false, isStrict = false, annotates = false } = config.check ?? {};
+  const { isStrict = false, annotates = false } = config.check ?? {};
   const sets = config.sets.filter((set): set is SqlSet => set.kind === "sql");
   const checked: CheckedSet[] = [];
   for (const set of sets) {
@@ -30,21 +31,30 @@ export async function check(context: Context): Promise<number> {
     print(config.json ? toJson(report) : toText(report, annotates));
     return report;
   };
-  let report: Report;
-  // Files that cannot be applied would only fail there again.
-  const isHopeless = found.some(({ severity }) => severity === "error");
-  if (!makesRoundTrip || isHopeless) report = tell();
-  else {
-    try {
-      report = tell(await roundTrip(context, checked));
-    } catch (error) {
-      tell();
-      throw error;
-    }
-  }
+  const report = await withTrip(context, checked, found, tell);
   const against = objection(report, isStrict);
   if (against === undefined) return 0;
   throw new HeadgateError("history_mismatch", `the migrations have ${against}`, {
     fix: "correct the files; what is meant can be allowed with a reason",
   });
+}
+
+/** Tells what was found, with what a round trip shows if one is asked for. */
+async function withTrip(
+  context: Context,
+  checked: readonly CheckedSet[],
+  found: readonly Finding[],
+  tell: (trip?: RoundTrip) => Report,
+): Promise<Report> {
+  if (context.config.check?.makesRoundTrip !== true) return tell();
+  if (found.some(({ rule }) => rules[rule].preventsApplying)) {
+    context.log.warn({ phase: "check" }, "made no round trip: these files cannot be applied");
+    return tell();
+  }
+  const trip = await roundTrip(context, checked).catch((error: unknown) => {
+    // What the files themselves say is worth as much without it.
+    tell();
+    throw error;
+  });
+  return tell(trip);
 }
