@@ -124,16 +124,16 @@ function readRename(action: Reader, object: Name): Unplaced | undefined {
   if (!action.take("RENAME") || action.take("CONSTRAINT")) return undefined;
   if (action.take("TO")) {
     const to = action.name()?.join(".");
+    if (to === undefined) return undefined;
     return { rule: "rename-table", what: `renames ${name} to ${to}`, object };
   }
   action.take("COLUMN");
-  const [column = ""] = action.name() ?? [];
+  const column = action.name()?.join(".");
   action.take("TO");
   const to = action.name()?.join(".");
-  return {
-    ...{ rule: "rename-column", object, column },
-    what: `renames the column ${name}.${column} to ${to}`,
-  };
+  if (column === undefined || to === undefined) return undefined;
+  const what = `renames the column ${name}.${column} to ${to}`;
+  return { rule: "rename-column", what, object, column };
 }
 
 function readColumnChange(action: Reader, object: Name): Unplaced | undefined {

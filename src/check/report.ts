@@ -44,7 +44,7 @@ export function toJson(report: Report): string {
 
 function toLines({ file, line, column, ...finding }: Finding): string {
   const { severity, rule, what, why, fix, allowed } = finding;
-  const head = `${file}:${line}:${column}: ${allowed === undefined ? severity : "allowed"}: ${rule}: ${what}`;
+  const head = `${file}:${line}:${column}: ${allowed === undefined ? severity : "allowed"}: ${rule}: ${what.replaceAll(/\s*\n\s*/g, " ")}`;
   return allowed === undefined
     ? `${head}\n  why: ${why}\n  to do: ${fix}`
     : `${head}\n  reason: ${allowed}`;

@@ -104,7 +104,7 @@ export function numberOf(fileName: string): number | undefined {
 
 function listFiles(folder: string): string[] {
   try {
-    return readdirSync(folder).filter(isMigrationFile);
+    return readdirSync(folder).filter(isMigrationFile).toSorted();
   } catch (error) {
     const code = errorCode(error) || String(error);
     throw new HeadgateError(
