@@ -1,5 +1,5 @@
 import { lineAndColumn } from "../apply/sql-failure.ts";
-import type { Allowance } from "../migrations/allowances.ts";
+import type { Allowed } from "../migrations/allowances.ts";
 import { type RuleName, rules, type Severity } from "./rules.ts";
 
 /** Something that `headgate check` has to say about a file. */
@@ -22,7 +22,7 @@ export type Finding = {
 export type Place = {
   readonly path: string;
   readonly sql?: string;
-  readonly directives?: { readonly allowances: readonly Allowance[] };
+  readonly directives?: { readonly allows?: readonly Allowed[] };
 };
 
 /**
@@ -37,11 +37,11 @@ export function toFinding(
   what: string,
   fix: string = rules[rule].fix ?? "",
 ): Finding {
-  const { severity, why, mayBeAllowed } = rules[rule];
-  const allowance = mayBeAllowed && directives?.allowances.find(({ finding }) => finding === rule);
+  const { severity, why } = rules[rule];
+  const allowed = directives?.allows?.find(({ finding }) => finding === rule);
   return {
     ...{ rule, severity, file: path, ...lineAndColumn(sql, offset), what, why, fix },
-    ...(allowance ? { allowed: allowance.reason } : {}),
+    ...(allowed === undefined ? {} : { allowed: allowed.reason }),
   };
 }
 

@@ -140,8 +140,8 @@ function toUndoFinding(
   differences: readonly Difference[],
 ): Finding {
   // The reason may stand in either file.
-  const allowances = [undoFile, migration].flatMap(({ directives }) => directives.allowances);
-  const place = { path: undoFile.path, directives: { allowances } };
+  const allows = [undoFile, migration].flatMap(({ directives }) => directives.allows ?? []);
+  const place = { path: undoFile.path, directives: { allows } };
   return toFinding("undo-differs", place, 0, list(differences, describeLeft));
 }
 

@@ -8,8 +8,6 @@ type Rule = {
   readonly fix?: string;
   /** Whether headgate does not even try to apply such files. */
   readonly preventsApplying?: true;
-  /** Whether a file may say that it is meant, with `-- headgate: allow=…`. */
-  readonly mayBeAllowed?: true;
 };
 
 const laterRelease = "first release code that does without it; drop it in a later release";
@@ -72,7 +70,6 @@ const table = {
   "no-undo": {
     severity: "warning",
     why: "a rollback stops at a migration that has no undo file",
-    mayBeAllowed: true,
   },
   edited: {
     severity: "error",
@@ -101,74 +98,62 @@ const table = {
     severity: "warning",
     why: "replicas of the release before still use it while the new ones start",
     fix: laterRelease,
-    mayBeAllowed: true,
   },
   "drop-column": {
     severity: "warning",
     why: "replicas of the release before still name it in their statements while the new ones start",
     fix: laterRelease,
-    mayBeAllowed: true,
   },
   "drop-object": {
     severity: "warning",
     why: "replicas of the release before may still use it while the new ones start",
     fix: laterRelease,
-    mayBeAllowed: true,
   },
   "rename-table": {
     severity: "warning",
     why: "replicas of the release before only know the old name",
     fix: "create a view of the old name in the same file, and drop it in a later release",
-    mayBeAllowed: true,
   },
   "rename-column": {
     severity: "warning",
     why: "replicas of the release before only know the old name",
     fix: "add a column, write both, fill it, read the new one; drop the old one in a later release",
-    mayBeAllowed: true,
   },
   "rename-object": {
     severity: "warning",
     why: "replicas of the release before only know the old name",
     fix: "add the new one beside it, and drop the old one in a later release",
-    mayBeAllowed: true,
   },
   "set-not-null": {
     severity: "warning",
     why: "replicas of the release before may still write NULL, or leave the column out",
     fix: "first release code that always writes it; set NOT NULL in a later release",
-    mayBeAllowed: true,
   },
   "add-required-column": {
     severity: "warning",
     why: "replicas of the release before leave it out of their INSERTs, which fail; so does this, if the table has rows",
     fix: "give it a DEFAULT; or add it without NOT NULL, and set that in a later release",
-    mayBeAllowed: true,
   },
   "change-type": {
     severity: "warning",
     why: "replicas of the release before read and write the old type",
     fix: "add a column of the new type, write both, fill it, read the new one; drop the old one in a later release",
-    mayBeAllowed: true,
   },
   "drop-default": {
     severity: "warning",
     why: "replicas of the release before that leave the column out get NULL, or fail",
     fix: "first release code that always writes it; drop the default in a later release",
-    mayBeAllowed: true,
   },
   "sql-fails": { severity: "error", why: "it fails on an empty scratch database" },
   "undo-differs": {
     severity: "error",
     why: "after a rollback the schema is another than the one the release before was made for",
     fix: "correct the undo file",
-    mayBeAllowed: true,
   },
   "redo-differs": {
     severity: "error",
     why: "a database that was rolled back once ends up with another schema than one that was not",
     fix: "make the undo file restore all that the migration finds",
-    mayBeAllowed: true,
   },
 } as const satisfies { readonly [name: string]: Rule };
 

@@ -1,6 +1,6 @@
 import { parseDuration } from "../duration.ts";
 import { nearest } from "../nearest.ts";
-import { type Allowance, readAllowance } from "./allowances.ts";
+import { type Allowed, readAllow } from "./allowances.ts";
 import type { Problem } from "./problem.ts";
 
 /** What a file says of itself in `-- headgate: …` lines at its top. Durations in milliseconds, Infinity = no limit. */
@@ -9,7 +9,8 @@ export type Directives = {
   readonly lockTimeoutMs?: number;
   readonly ddlLockBudgetMs?: number;
   readonly statementTimeoutMs?: number;
-  readonly allowances: readonly Allowance[];
+  /** Findings that somebody has looked at, and why they are no matter here. */
+  readonly allows?: readonly Allowed[];
 };
 
 const durations = {
@@ -31,7 +32,7 @@ export function readDirectives(sql: string): {
 } {
   const problems: Problem[] = [];
   const found: Record<string, number> = {};
-  const allowances: Allowance[] = [];
+  const allows: Allowed[] = [];
   let isTransactional = true;
   for (const { 1: text = "no-transaction", index: offset } of headerOf(sql).matchAll(directive)) {
     const refuse = (what: string, fix: string): void =>
@@ -39,19 +40,16 @@ export function readDirectives(sql: string): {
     const [name = "", value] = text.split(/\s*=\s*/, 2);
     const key = durations[name as keyof typeof durations];
     const ms = value === undefined ? undefined : parseDuration(value);
-    const allowance = readAllowance(text);
     if (text === "no-transaction") isTransactional = false;
     else if (key !== undefined && ms !== undefined) found[key] = ms;
-    else if (allowance !== undefined) allowances.push(allowance);
-    else if (key !== undefined) {
+    else if (/^allow\b/.test(text)) {
+      const allowed = readAllow(text);
+      if ("finding" in allowed) allows.push(allowed);
+      else refuse(allowed.what, allowed.fix);
+    } else if (key !== undefined) {
       refuse(
         `the directive "${text}" needs a duration`,
         `write ${name}=500ms, 30s, 10m, or 0 for no limit`,
-      );
-    } else if (/^allow\b/.test(text)) {
-      refuse(
-        `the directive "${text}" needs the name of a finding and a reason`,
-        'write allow=drop-column reason="no replica reads it since 4.2"',
       );
     } else {
       const guess = nearest(name, names);
@@ -61,7 +59,10 @@ export function readDirectives(sql: string): {
       );
     }
   }
-  return { directives: { isTransactional, ...found, allowances }, problems };
+  return {
+    directives: { isTransactional, ...found, ...(allows.length === 0 ? {} : { allows }) },
+    problems,
+  };
 }
 
 /** Where the lines stand that look like a directive and do not count, because SQL comes before them. */

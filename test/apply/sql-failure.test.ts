@@ -7,7 +7,7 @@ import { splitStatements } from "../../src/sql/statements.ts";
 
 function migrationOf(sql: string): Migration {
   const names = { name: "x", fileName: "1_x.sql", path: "m/1_x.sql" };
-  const own = { directives: { isTransactional: true, allowances: [] }, defects: [] };
+  const own = { directives: { isTransactional: true }, defects: [] };
   return { id: 1, ...names, text: sql, sql, checksum: "", ...own };
 }
 

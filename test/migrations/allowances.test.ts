@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAllowance } from "../../src/migrations/allowances.ts";
 import { readDirectives } from "../../src/migrations/directives.ts";
 
 test("K1 an allowance names a finding and a reason, and a file may have several", () => {
@@ -14,26 +13,28 @@ test("K1 an allowance names a finding and a reason, and a file may have several"
   assert.deepEqual(problems, []);
   assert.deepEqual(directives, {
     isTransactional: false,
-    allowances: [
+    allows: [
       { finding: "drop-column", reason: "unused since 4.2" },
       { finding: "rename-table", reason: "a=b; c" },
     ],
   });
 });
 
-test("K1 an allowance without a finding or without a reason is refused", () => {
-  for (const text of [
-    "allow",
-    "allow=",
-    "allow=drop-column",
-    'allow=drop-column reason=""',
-    'allow=drop-column reason="  "',
-    "allow=drop-column reason=unused",
-    'allow reason="x"',
-    'allow=drop-column reason="x" y',
-  ]) {
-    assert.equal(readAllowance(text), undefined, text);
-    const [problem] = readDirectives(`-- headgate: ${text}\nSELECT 1;`).problems;
-    assert.match(problem?.what ?? "", /needs the name of a finding and a reason/, text);
+test("K1 an allowance without a reason, or of nothing that headgate finds, is refused", () => {
+  for (const [text, what] of [
+    ["allow", /allows nothing.*known are no-undo, drop-table/],
+    ["allow=", /allows nothing/],
+    ['allow reason="x"', /allows nothing/],
+    ['allow=drop-colum reason="x"', /allows nothing.*did you mean drop-column\?/],
+    ['allow=transaction-control reason="x"', /allows nothing/],
+    ["allow=drop-column", /needs a reason; write allow=drop-column reason="/],
+    ['allow=drop-column reason=""', /needs a reason/],
+    ['allow=drop-column reason="  "', /needs a reason/],
+    ["allow=drop-column reason=unused", /needs a reason/],
+    ['allow=drop-column reason="x" y', /needs a reason/],
+  ] as const) {
+    const [problem, ...others] = readDirectives(`-- headgate: ${text}\nSELECT 1;`).problems;
+    assert.match(`${problem?.what}; ${problem?.fix}`, what, text);
+    assert.equal(others.length, 0);
   }
 });

@@ -14,7 +14,7 @@ function file(id: number, name = `f${id}`, text = ""): Migration {
   const fileName = `${id}_${name}.sql`;
   const checksum = checksumOf(fileName, text);
   const path = `m/${fileName}`;
-  const own = { directives: { isTransactional: true, allowances: [] }, defects: [] };
+  const own = { directives: { isTransactional: true }, defects: [] };
   return { id, name, fileName, path, text, sql: text, checksum, ...own };
 }
 
