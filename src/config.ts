@@ -4,7 +4,7 @@ import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
-import { type CheckRequest, readCheck } from "./requests/check.ts";
+import { type CheckRequest, needsNoDatabase, readCheck } from "./requests/check.ts";
 import type { Given } from "./requests/given.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
@@ -70,6 +70,7 @@ export type Config = {
   readonly check?: CheckRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
+  readonly drift: boolean;
   readonly logFormat?: "json" | "text";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly terminationLog?: string;
@@ -158,11 +159,8 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   };
   const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
   const scratch = readScratch(given, mistakes, secrets);
-  const check =
-    verb === "check" ? readCheck(given, env["GITHUB_ACTIONS"] === "true", mistakes) : undefined;
-  // Only to create a scratch database beside it.
-  const isOffline =
-    check !== undefined && !(check.makesRoundTrip && scratch.scratch?.kind === "created");
+  const check = readCheck(verb, given, env, mistakes);
+  const isOffline = needsNoDatabase(check, scratch);
   if (!isOffline) mistakes.push(...database.mistakes);
 
   const sets = setsOf((name) => {
@@ -247,9 +245,10 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
     ...(resolution === undefined ? {} : { resolution }),
-    ...(check === undefined ? {} : { check }),
+    ...check,
     json: isOn("json"),
     exitCode: isOn("exit-code"),
+    drift: isOn("drift"),
     ...(logFormat === undefined ? {} : { logFormat }),
     logLevel: choice("log-level") as Config["logLevel"],
     ...(terminationLog === undefined ? {} : { terminationLog }),

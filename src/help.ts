@@ -30,7 +30,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   ],
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
-  status: ["headgate status", "headgate status --json --exit-code"],
+  status: ["headgate status", "headgate status --json --exit-code", "headgate status --drift"],
   check: [
     "headgate check --base origin/main",
     "headgate check --roundtrip --scratch-url postgres://localhost/scratch",

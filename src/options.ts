@@ -327,6 +327,13 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "drift",
+    kind: "switch",
+    commands: ["status"],
+    help: "compare the schema with what it was after the last run, and name what differs",
+    isSpecial: true,
+  },
+  {
     name: "exit-code",
     kind: "switch",
     commands: ["status"],

@@ -57,12 +57,12 @@ async function historyOf(database: string): Promise<unknown> {
   return { rows, columns, table };
 }
 
-/** All relations, but the table in which headgate notes the steps of files without a transaction. */
+/** All relations, but the tables in which headgate notes steps, and who applied what. */
 async function tablesOf(database: string): Promise<unknown> {
   return server.psql(
     database,
     `SELECT relname, relkind FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relname !~ '^migrations_steps' ORDER BY 1`,
+    WHERE relnamespace = 'public'::regnamespace AND relname !~ '^migrations_(steps|journal)' ORDER BY 1`,
   );
 }
 

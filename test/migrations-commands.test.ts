@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hostname } from "node:os";
 import { after, before, test } from "node:test";
 import {
   type Artifact,
@@ -134,14 +135,15 @@ for (const artifact of artifacts) {
     const table = await run("status");
     assert.equal(table.exitCode, 0);
     const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`;
+    const by = String.raw`${time} +\d+ ms  postgres on ${hostname()}`;
     const rows = [
-      "id  state +applied at +name",
-      ` 1  applied +${time}  a`,
-      ` 2  changed +${time}  b`,
+      "id  state +applied at +took  by +name",
+      ` 1  applied +${by}  a`,
+      ` 2  changed +${by}  b`,
       ` 3  out of order {2,}c`,
-      ` 4  changed +${time}  other`,
-      ` 5  ahead +${time}  e`,
-      ` 6  ahead +${time}  f`,
+      ` 4  changed +${by}  other`,
+      ` 5  ahead +${by}  e`,
+      ` 6  ahead +${by}  f`,
     ];
     assert.match(table.stdout, new RegExp(`^${rows.join("\n")}\n$`));
     for (const args of [["status", "--exit-code"], ["verify"], ["migrate"]]) {

@@ -153,6 +153,8 @@ for (const artifact of artifacts) {
       name: "steps",
       state: "in doubt",
       executedAt: null,
+      ms: null,
+      by: null,
       steps: { done: 0, of: 2 },
     });
 

@@ -9,9 +9,8 @@ const root = new URL("..", import.meta.url).pathname;
 const floors: readonly (readonly string[])[] = [
   ["entrypoint", "library"],
   ["commands"],
-  ["status"],
+  ["status", "check"],
   ["gate"],
-  ["check"],
   ["scratch"],
   ["look"],
   ["describe-config"],

@@ -6,6 +6,7 @@ import { ConnectionLost } from "../postgres/session.ts";
 import { applyBySteps } from "./by-steps.ts";
 import { clearInvalidOfFile } from "./index-builds.ts";
 import { applyInTransaction } from "./in-transaction.ts";
+import { noteSchema } from "./note-schema.ts";
 import { prepareHistory } from "./prepare-history.ts";
 import { type Readable, readPending } from "./refuse.ts";
 import { explaining } from "./sql-failure.ts";
@@ -19,19 +20,20 @@ import type { Target } from "./target.ts";
  * lock_timeout (75) when table locks could not be had, not_ready (69) when the connection was lost
  */
 export async function applyPending(
-  target: Target,
+  unprepared: Target,
   pending: readonly Migration[],
   history: History,
   signal: AbortSignal,
 ): Promise<void> {
-  const { log, session } = target;
-  const files = readPending(pending, target.isPooled);
+  const { log, session, isPooled } = unprepared;
+  const files = readPending(pending, isPooled);
   const notices = noticeReporter(log);
   session.onNotice(notices.listen);
   const started = performance.now();
   let current: Migration | undefined;
+  let target = unprepared;
   try {
-    await prepareHistory(target, history, signal);
+    target = await prepareHistory(unprepared, history, signal);
     let isAlone = false;
     for (const [index, file] of files.entries()) {
       current = file.migration;
@@ -49,6 +51,7 @@ export async function applyPending(
     notices.finish();
   }
   log.info({ phase: "migrate", applied: pending.length, ms: since(started) }, "migrated");
+  await noteSchema(target, signal);
 }
 
 async function applyOne(

@@ -19,6 +19,7 @@ import {
   forgetSteps,
   markEnded,
   markStarted,
+  msOfSteps,
   type Step,
   type StepRow,
   toSteps,
@@ -79,7 +80,7 @@ export async function applyBySteps(
   const row = { id: migration.id, name: migration.name, hash: migration.checksum };
   await checkpoint(
     file,
-    `${undoSession(target, migration.sql).text}; begin; ${record(target, row)}; ${forgetSteps(target, migration.id)}; commit`,
+    `${undoSession(target, migration.sql).text}; begin; ${record(target, row, msOfSteps(target, migration.id))}; ${forgetSteps(target, migration.id)}; commit`,
     "at the end, when it was recorded",
     "every step of the file is done, but the file is not recorded",
   );

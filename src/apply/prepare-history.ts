@@ -3,29 +3,39 @@ import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
+import { createJournal, journalTable } from "./journal.ts";
 import { record, recording } from "./record.ts";
 import type { Target } from "./target.ts";
 
 /**
  * Makes sure that files can be recorded before the first of them runs: the schema, the table, the row of migration 0
- * that postgres-migrations expects, and the right to add rows.
+ * that postgres-migrations expects, and the right to add rows; and the journal, where the role may.
  * @param history as it was found under the lock
+ * @returns the target, with what is known of its journal
  * @throws HeadgateError refused (77) when the role lacks a right
  */
 export async function prepareHistory(
   target: Target,
   history: History,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Target> {
   const { session, historyTable } = target;
   try {
     if (!history.exists) await createSchema(session, historyTable[0], signal);
-    else await mustBeAllowedToRecord(session, historyTable, signal);
-    if (history.rows.some(({ id }) => id === builtIn.id)) return;
+    const rights = await askRights(session, historyTable, signal);
+    if (history.exists) mustBeAllowedToRecord(historyTable, rights);
+    const prepared = { ...target, hasJournal: rights.mayWriteJournal ?? rights.mayCreate };
     // With IF NOT EXISTS too, the server wants the right to create tables.
-    const create = history.exists ? "" : `${createHistoryTable(historyTable)};`;
-    const sql = `begin; ${create} ${record(target, builtIn)}; commit`;
-    await recording(target, "the history table", () => session.query(sql, signal));
+    const missing = [
+      ...(history.exists ? [] : [createHistoryTable(historyTable)]),
+      ...(rights.mayWriteJournal === null && rights.mayCreate ? [createJournal(historyTable)] : []),
+      // Without the journal's row: that migration is not the user's.
+      ...(history.rows.some(({ id }) => id === builtIn.id) ? [] : [record(target, builtIn)]),
+    ];
+    const sql = `begin; ${missing.join("; ")}; commit`;
+    if (missing.length > 0)
+      await recording(target, "the history table", () => session.query(sql, signal));
+    return prepared;
   } catch (error) {
     throw historyFailure(historyTable, error);
   }
@@ -48,15 +58,38 @@ export async function createSchema(
   }
 }
 
-async function mustBeAllowedToRecord(
+type Rights = {
+  readonly mayInsert: boolean;
+  readonly mayCreate: boolean;
+  /** Null where there is no journal yet. */
+  readonly mayWriteJournal: boolean | null;
+};
+
+async function askRights(
   session: Session,
   historyTable: Target["historyTable"],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Rights> {
+  const regclass = (table: readonly string[]): string =>
+    `pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))})::oid`;
+  const journal = regclass(journalTable(historyTable));
+  const [answer] = await session.query(
+    `select pg_catalog.has_table_privilege(${regclass(historyTable)}, 'insert') as may_insert,
+      pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as may_create,
+      pg_catalog.has_table_privilege(${journal}, 'insert') and pg_catalog.has_table_privilege(${journal}, 'delete') as may_write_journal`,
+    signal,
+  );
+  const row = answer?.rows[0] ?? {};
+  return {
+    mayInsert: row["may_insert"] === true,
+    mayCreate: row["may_create"] === true,
+    mayWriteJournal: row["may_write_journal"] as boolean | null,
+  };
+}
+
+function mustBeAllowedToRecord(historyTable: Target["historyTable"], { mayInsert }: Rights): void {
+  if (mayInsert) return;
   const table = quoteTable(historyTable);
-  const sql = `select pg_catalog.has_table_privilege(${quoteLiteral(table)}, 'insert') as allowed`;
-  const [answer] = await session.query(sql, signal);
-  if (answer?.rows[0]?.["allowed"] === true) return;
   throw new HeadgateError("refused", `the history table ${table} may not be written`, {
     fix: `grant insert on ${table} to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
   });

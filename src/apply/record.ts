@@ -2,14 +2,20 @@ import { HeadgateError } from "../errors.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
 import { stepTable } from "./step-table.ts";
+import { noting } from "./journal.ts";
 import type { Target } from "./target.ts";
 
 /**
- * The INSERT of a history row. It records a NULL hash, which the table refuses, if the session no longer has the
+ * The INSERT of a history row, and of the journal's. It records a NULL hash, which the table refuses, if the session no longer has the
  * migration lock (a file may have run pg_advisory_unlock_all): then the whole transaction fails with it.
+ * @param ms SQL for the milliseconds it took; without it, the time since the transaction began
  */
-export function record(target: Target, row: { id: number; name: string; hash: string }): string {
-  return `insert into ${quoteTable(target.historyTable)} (id, name, hash) values (${row.id}, ${quoteLiteral(row.name)},
+export function record(
+  target: Target,
+  row: { id: number; name: string; hash: string },
+  ms?: string,
+): string {
+  return `${noting(target, row, "applied", ms)}insert into ${quoteTable(target.historyTable)} (id, name, hash) values (${row.id}, ${quoteLiteral(row.name)},
     case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
 }
 

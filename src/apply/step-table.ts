@@ -2,6 +2,8 @@ import { hash } from "node:crypto";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { Statement } from "../sql/statements.ts";
+import { beside } from "./beside.ts";
+import { toMs } from "./journal.ts";
 import { hideSecrets } from "./sql-failure.ts";
 import type { Target } from "./target.ts";
 
@@ -31,15 +33,10 @@ export type Step = Statement & {
 
 /** Far longer than any statement that has to be settled from its text. */
 const longestStatement = 10_000;
-const longestName = 63;
 
 /** Beside the history table, under its name with `_steps`. It holds unfinished files only. */
-export function stepTable([schema, table]: readonly [string, string]): readonly [string, string] {
-  const suffix = "_steps";
-  let name = table;
-  while (Buffer.byteLength(name + suffix) > longestName) name = name.slice(0, -1);
-  return [schema, name + suffix];
-}
+export const stepTable = ([schema, table]: readonly [string, string]) =>
+  [schema, beside(table, "_steps")] as const;
 
 /** Numbers the statements of a file. A change of line endings is no edit. */
 export function toSteps(sql: string, statements: readonly Statement[]): readonly Step[] {
@@ -105,4 +102,10 @@ export function markEnded(
 /** Forgets the steps behind this one: all those of a finished file, or those a file no longer has. */
 export function forgetSteps(target: Target, migration: number, behind = 0): string {
   return `delete from ${quoteTable(stepTable(target.historyTable))} where migration = ${migration} and step > ${behind}`;
+}
+
+/** SQL for the milliseconds that the steps of a file took, also those of earlier runs. */
+export function msOfSteps({ historyTable }: Target, migration: number): string {
+  const total = `select sum(ended_at - started_at) from ${quoteTable(stepTable(historyTable))} where migration = ${migration}`;
+  return toMs(`(${total})`);
 }

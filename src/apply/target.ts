@@ -10,6 +10,10 @@ export type Target = {
   readonly isPooled: boolean;
   /** Schema and table of the history, as the server resolved them. */
   readonly historyTable: readonly [string, string];
+  /** Whether there is a journal beside the history, and it may be written. */
+  readonly hasJournal: boolean;
+  /** Tables of headgate's own, as configured: they are no part of the schema that migrations make. */
+  readonly ownTables: readonly (readonly string[])[];
   /** An SQL condition: this run still has the migration lock. */
   readonly lockIsHeld: string;
   /** Settings for the session while a file runs. */

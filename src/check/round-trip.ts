@@ -55,17 +55,15 @@ async function travelIn(
   session: Session,
   sets: readonly CheckedSet[],
 ): Promise<RoundTrip> {
-  const { log, signal } = context;
+  const { log } = context;
   const stops: Stop[] = [];
-  const targets: ScratchTarget[] = [];
   for (const { migrations, undoFiles, historyTable } of sets) {
     const target = await prepareTarget(context, session, historyTable);
-    targets.push(target);
     for (const migration of migrations) {
       stops.push({ migration, undoFile: undoFiles.get(migration.id), target });
     }
   }
-  const read = async (): Promise<readonly SchemaObject[]> => readScratch(session, targets, signal);
+  const read = async (): Promise<readonly SchemaObject[]> => readScratch(session, context);
 
   // schemas[n] is that before the file n is applied.
   const schemas = [await read()];

@@ -1,10 +1,10 @@
 import { hostname } from "node:os";
 import { applyPending } from "../apply/apply-pending.ts";
 import { prepareHistory } from "../apply/prepare-history.ts";
-import { stepTable } from "../apply/step-table.ts";
 import type { Target } from "../apply/target.ts";
 import { HeadgateError } from "../errors.ts";
 import { readSchema, type SchemaObject } from "../fingerprint/schema.ts";
+import { ownTables } from "../gate/own-tables.ts";
 import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { builtIn, type History, locateHistory } from "../migrations/history.ts";
@@ -19,8 +19,6 @@ export type ScratchTarget = {
   readonly apply: (migration: Migration) => Promise<void>;
   /** Undoes a migration with its undo file, in the same manner. */
   readonly undo: (migration: Migration, undoFile: Migration) => Promise<void>;
-  /** Tables that are headgate's. */
-  readonly ownTables: readonly (readonly string[])[];
 };
 
 /**
@@ -44,6 +42,8 @@ export async function prepareTarget(
     session,
     isPooled: false,
     historyTable,
+    hasJournal: false,
+    ownTables: ownTables(config.sets),
     // Nobody else is in a scratch database.
     lockIsHeld: "true",
     settings: await setForSession(session, wanted, signal),
@@ -65,16 +65,13 @@ export async function prepareTarget(
       const rows = `id in (${migration.id}, ${-migration.id})`;
       await session.query(`delete from ${quoteTable(historyTable)} where ${rows}`, signal);
     },
-    ownTables: [historyTable, stepTable(historyTable)],
   };
 }
 
 /** Reads the schema without headgate's own tables. */
 export function readScratch(
   session: Session,
-  targets: readonly ScratchTarget[],
-  signal: AbortSignal,
+  { config, signal }: Context,
 ): Promise<readonly SchemaObject[]> {
-  const ownTables = targets.flatMap((target) => target.ownTables);
-  return readSchema(session, ownTables, signal);
+  return readSchema(session, ownTables(config.sets), signal);
 }

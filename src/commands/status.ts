@@ -2,20 +2,27 @@ import { HeadgateError } from "../errors.ts";
 import { isSql, prepareSets } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
 import { print } from "../report/print.ts";
+import { driftText, findDrift } from "../status/drift.ts";
 import { migratorStatus } from "../status/migrator-status.ts";
 import type { SetStatus } from "../status/set-status.ts";
 import { sqlStatus } from "../status/sql-status.ts";
 
 /** `headgate status`: what is applied, pending, changed, missing, or ahead, of every set. */
 export async function status(context: Context): Promise<number> {
-  const { config } = context;
+  const { config, log } = context;
+  const sets = await prepareSets(context);
   const found: Named[] = [];
-  for (const prepared of await prepareSets(context)) {
+  for (const prepared of sets) {
     const { name } = prepared.set;
     const own = isSql(prepared) ? await sqlStatus(prepared) : await migratorStatus(prepared);
     found.push({ ...own, ...(name === undefined ? {} : { name }) });
   }
-  print(config.json ? `${JSON.stringify(toJson(found), null, 2)}\n` : toText(found));
+  const drift = config.drift ? await findDrift(context, sets) : undefined;
+  const json = { ...toJson(found), ...(drift === undefined ? {} : { drift }) };
+  const text = `${toText(found)}${drift === undefined ? "" : `\n${driftText(drift)}`}`;
+  print(config.json ? `${JSON.stringify(json, null, 2)}\n` : text);
+  if (drift !== undefined && "differences" in drift && drift.differences.length > 0)
+    log.warn({ phase: "status", objects: drift.differences.length }, "found drift");
   if (!config.exitCode) return 0;
 
   const problems = found.flatMap(({ name, problems: own }) =>

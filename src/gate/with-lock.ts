@@ -7,6 +7,7 @@ import type { Migration } from "../migrations/folder.ts";
 import { type History, locateHistory, type Look, lookAtHistory } from "../migrations/history.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import type { Session } from "../postgres/session.ts";
+import { ownTables } from "./own-tables.ts";
 import { type Attempt, takeLock } from "./take-lock.ts";
 import { underLock } from "./under-lock.ts";
 
@@ -55,6 +56,8 @@ export async function takeHistoryLock(
   const target: Target = {
     ...lock,
     historyTable,
+    hasJournal: false,
+    ownTables: ownTables(config.sets),
     applicationName: (migration: Migration) => nameApplication(hostname(), migration.fileName),
     lockManners: {
       budgetMs: config.ddlLockBudgetMs,

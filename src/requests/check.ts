@@ -1,4 +1,5 @@
 import type { Given } from "./given.ts";
+import type { ScratchRequest } from "./scratch.ts";
 
 /** What `headgate check` is asked to do. */
 export type CheckRequest = {
@@ -13,10 +14,17 @@ export type CheckRequest = {
 
 /**
  * Reads the options of `headgate check`.
- * @param isOnGitHub whether this runs in GitHub Actions
+ * @param env tells whether this runs in GitHub Actions
  * @param mistakes receives what is wrong
+ * @returns nothing for other commands
  */
-export function readCheck(given: Given, isOnGitHub: boolean, mistakes: string[]): CheckRequest {
+export function readCheck(
+  verb: string,
+  given: Given,
+  env: { readonly [name: string]: string | undefined },
+  mistakes: string[],
+): { readonly check?: CheckRequest } {
+  if (verb !== "check") return {};
   const base = given.text("base");
   if (base?.startsWith("-") === true) {
     mistakes.push(`${given.nameOf("base")}: "${base}" is not the name of a branch, tag or commit`);
@@ -28,10 +36,19 @@ export function readCheck(given: Given, isOnGitHub: boolean, mistakes: string[])
       "--roundtrip needs a scratch database: name an empty one with --scratch-url, or let headgate create one with --scratch-create",
     );
   }
-  return {
+  const check = {
     ...(base === undefined ? {} : { base }),
     makesRoundTrip,
     isStrict: given.isOn("strict"),
-    annotates: isOnGitHub,
+    annotates: env["GITHUB_ACTIONS"] === "true",
   };
+  return { check };
+}
+
+/** Only to create a scratch database beside it must the database be known. */
+export function needsNoDatabase(
+  { check }: { readonly check?: CheckRequest },
+  { scratch }: { readonly scratch?: ScratchRequest },
+): boolean {
+  return check !== undefined && !(check.makesRoundTrip && scratch?.kind === "created");
 }

@@ -1,5 +1,6 @@
 import type { PreparedSql } from "../gate/prepare-sets.ts";
 import { lookWhenReady } from "../look.ts";
+import { type JournalRow, readJournal } from "../apply/journal.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { lockKeys } from "../lock/key.ts";
 import { findHolder } from "../lock/lock.ts";
@@ -16,6 +17,9 @@ type Entry = {
   executedAt: string | null;
   /** Of a file without a transaction that has been begun. */
   steps?: { done: number; of: number };
+  /** Null where the journal does not know: another tool applied it, or headgate before it kept one. */
+  ms: number | null;
+  by: { host: string; headgate: string; dbUser: string } | null;
 };
 
 /** Looks at a set of SQL files: what is applied, pending, changed, missing, or ahead. Reads only, also from a standby. */
@@ -23,9 +27,15 @@ export async function sqlStatus({ context, migrations }: PreparedSql): Promise<S
   const { config } = context;
   const { session, answer } = await lookWhenReady(context, { mustWrite: false });
   const plan = planMigrations(migrations, answer.history);
-  const begun = await lookAtBegun(session, plan, config.historyTable, context.signal);
+  const { historyTable } = config;
+  const located = answer.history.exists
+    ? await locateHistory(session, historyTable, context.signal)
+    : undefined;
+  const begun = await lookAtBegun(session, plan, located, context.signal);
+  const journal =
+    located === undefined ? undefined : await readJournal(session, located, context.signal);
   session.end();
-  const entries = listEntries(plan, answer.history, begun);
+  const entries = listEntries(plan, answer.history, begun, journal);
   const problems = planProblems(plan, config.failWhenAhead);
   return {
     text: toTable(entries),
@@ -41,13 +51,12 @@ type Begun = ReadonlyMap<number, Pick<Entry, "state" | "steps">>;
 async function lookAtBegun(
   session: Session,
   plan: Plan,
-  names: readonly string[],
+  historyTable: readonly [string, string] | undefined,
   signal: AbortSignal,
 ): Promise<Begun> {
   const begun = new Map<number, Pick<Entry, "state" | "steps">>();
   const files = plan.pending.filter(({ directives }) => !directives.isTransactional);
-  const historyTable = files.length === 0 ? undefined : await locateHistory(session, names, signal);
-  if (historyTable === undefined) return begun;
+  if (historyTable === undefined || files.length === 0) return begun;
   const rows = (await readSteps(session, historyTable, signal)) ?? [];
   if (rows.length === 0) return begun;
   // A step that was started is being run, if somebody has the lock.
@@ -67,12 +76,23 @@ async function lookAtBegun(
   return begun;
 }
 
-function listEntries(plan: Plan, history: History, begun: Begun): Entry[] {
+function listEntries(
+  plan: Plan,
+  history: History,
+  begun: Begun,
+  journal: ReadonlyMap<number, JournalRow> = new Map(),
+): Entry[] {
   const rows = new Map(history.rows.map((row) => [row.id, row]));
-  const entry = ({ id, name }: { id: number; name: string }, state: string): Entry => ({
-    ...{ id, name, state },
-    executedAt: rows.get(id)?.executedAt ?? null,
-  });
+  const entry = ({ id, name }: { id: number; name: string }, state: string): Entry => {
+    const row = rows.get(id);
+    const noted = row === undefined ? undefined : journal.get(id);
+    return {
+      ...{ id, name, state },
+      executedAt: row?.executedAt ?? null,
+      ms: noted === undefined ? null : Math.round(noted.ms),
+      by: noted === undefined ? null : byOf(noted),
+    };
+  };
   return [
     ...plan.applied.map((migration) => entry(migration, "applied")),
     ...plan.changed.map(({ migration }) => entry(migration, "changed")),
@@ -84,6 +104,8 @@ function listEntries(plan: Plan, history: History, begun: Begun): Entry[] {
     ...plan.ahead.map((row: AppliedRow) => entry(row, "ahead")),
   ].toSorted((a, b) => a.id - b.id);
 }
+
+const byOf = ({ host, headgate, dbUser }: JournalRow): Entry["by"] => ({ host, headgate, dbUser });
 
 function toJson(plan: Plan, entries: readonly Entry[], history: History, table: string): object {
   const count = (state: string): number => entries.filter((entry) => entry.state === state).length;
@@ -103,15 +125,24 @@ function toJson(plan: Plan, entries: readonly Entry[], history: History, table: 
 
 function toTable(entries: readonly Entry[]): string {
   if (entries.length === 0) return "no migrations\n";
-  const idWidth = Math.max(2, ...entries.map(({ id }) => String(id).length));
-  const stateWidth = Math.max(5, ...entries.map(({ state }) => state.length));
-  const row = (id: string, state: string, at: string, name: string): string =>
-    `${id.padStart(idWidth)}  ${state.padEnd(stateWidth)}  ${at.padEnd(19)}  ${name}`;
-  return [
-    row("id", "state", "applied at", "name"),
-    ...entries.map((entry) => row(String(entry.id), entry.state, progressOf(entry), entry.name)),
-    "",
-  ].join("\n");
+  const rows = entries.map((entry) => [
+    String(entry.id),
+    entry.state,
+    progressOf(entry),
+    entry.ms === null ? "" : `${entry.ms} ms`,
+    entry.by === null ? "" : `${entry.by.dbUser} on ${entry.by.host}`,
+    entry.name,
+  ]);
+  const table = [["id", "state", "applied at", "took", "by", "name"], ...rows];
+  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
+  const isRight = (at: number): boolean => at === 0 || at === 3;
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, at) =>
+        isRight(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
+      )
+      .join("  ");
+  return table.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
 function progressOf({ executedAt, steps }: Entry): string {
