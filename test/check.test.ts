@@ -193,12 +193,7 @@ for (const artifact of artifacts) {
       { DATABASE_URL: "mysql://nonsense" },
       { DATABASE_URL: "postgres://127.0.0.1:1/x" },
     ]) {
-      const { exitCode, stdout, lines } = await check(
-        artifact,
-        files,
-        [],
-        env as Record<string, string>,
-      );
+      const { exitCode, stdout, lines } = await check(artifact, files, [], env);
       assert.deepEqual([exitCode, stdout], [0, "checked 1 file: nothing found\n"]);
       assert.equal(lines.length, 1, "the configuration, and nothing to warn of");
       assert.equal("host" in (lines[0] ?? {}), false);
