@@ -16,7 +16,7 @@ export const findingNames = [
   "undo-differs",
   "redo-differs",
 ] as const;
-export type FindingName = (typeof findingNames)[number];
+type FindingName = (typeof findingNames)[number];
 
 /** A finding that the author of a file means. */
 export type Allowed = { readonly finding: FindingName; readonly reason: string };
