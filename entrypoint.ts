@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
+import { check } from "./src/commands/check.ts";
 import { migrate } from "./src/commands/migrate.ts";
 import { resolve } from "./src/commands/resolve.ts";
 import { rollback } from "./src/commands/rollback.ts";
@@ -84,6 +85,8 @@ async function main(): Promise<number> {
       return verify(context);
     case "status":
       return status(context);
+    case "check":
+      return check(context);
     case "resolve":
       return resolve(context);
     case "rollback":

@@ -4,17 +4,16 @@ import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import type { CommandName } from "./options.ts";
 import { readOptions } from "./read-options.ts";
+import { type CheckRequest, needsNoDatabase, readCheck } from "./requests/check.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { refuseOtherSets } from "./requests/given.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
+import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
-/**
- * Read by Node or Bun before any of headgate's own code runs. With BUN_BE_BUN the executable is Bun itself, which
- * only the bundled file lives to report.
- */
+/** Read by Node or Bun before any code of headgate; with BUN_BE_BUN only the bundled file lives to report it. */
 const runtimeVariables = [
   "NODE_OPTIONS",
   "NODE_EXTRA_CA_CERTS",
@@ -30,6 +29,8 @@ export type Config = {
   readonly command: CommandName;
   readonly server: readonly string[];
   readonly database: DatabaseSource;
+  /** No database is needed; what is configured of one may be incomplete. */
+  readonly isOffline: boolean;
   /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
   readonly rereadDatabase: () => DatabaseSource;
   /** At least one. */
@@ -47,6 +48,8 @@ export type Config = {
   readonly before?: readonly string[];
   readonly after?: readonly string[];
   readonly notifyUrl?: string;
+  /** Absent: no database may be filled and emptied. */
+  readonly scratch?: ScratchRequest;
   readonly createDatabase: boolean;
   readonly waitTimeoutMs: number;
   readonly connectTimeoutMs: number;
@@ -67,12 +70,14 @@ export type Config = {
   readonly waitUntilApplied: boolean;
   readonly resolution?: Resolution;
   readonly rollback?: RollbackRequest;
+  readonly check?: CheckRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly drift: boolean;
   readonly logFormat?: "json" | "text";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly terminationLog?: string;
+  readonly summary?: string;
   /** Which flag or variable each value that is not a default came from. */
   readonly from: Readonly<Record<string, string>>;
   /** Variables that change the runtime under headgate, and the server's if it is of the same kind. */
@@ -91,11 +96,8 @@ export type Config = {
 export function readConfig(command: Command, env: Environment, secrets: Set<string>): Config {
   const verb = command.verb as CommandName;
   const mistakes = [...command.mistakes];
-  const { from, text, list, duration, isOn, choice, given, nameOf } = readOptions(
-    command,
-    env,
-    mistakes,
-  );
+  const options = readOptions(command, env, mistakes);
+  const { from, text, list, duration, isOn, choice, nameOf } = options;
 
   const flagUrl = command.flags.get("database-url")?.[0];
   const find = (): DatabaseSource => {
@@ -115,10 +117,13 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     if (source.mistakes.length === 0) lastGood = source;
     return lastGood;
   };
-  mistakes.push(...database.mistakes);
+  const scratch = readScratch(options, mistakes, secrets);
+  const check = readCheck(verb, options, env, mistakes);
+  const isOffline = needsNoDatabase(check, scratch);
+  if (!isOffline) mistakes.push(...database.mistakes);
 
-  const sets = setsOf(given, mistakes);
-  if (verb === "rollback") refuseOtherSets(verb, given, env, mistakes);
+  const sets = setsOf(options.given, mistakes);
+  if (verb === "rollback") refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -149,13 +154,14 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   }
   const hasMigrator = sets.some(({ kind }) => kind === "migrator");
   const logFormat = choice("log-format") as "json" | "text" | undefined;
-  const terminationLog = text("termination-log");
+  const [terminationLog, summary] = [text("termination-log"), text("summary")];
   const connectTimeout = duration("connect-timeout");
 
   const config: Config = Object.freeze({
     command: verb,
     server: command.server,
     database,
+    isOffline,
     rereadDatabase,
     sets,
     migrationsDir: sqlSet?.migrationsDir ?? "migrations",
@@ -168,6 +174,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...hook("before"),
     ...hook("after"),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
+    ...scratch,
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.
@@ -199,16 +206,18 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
           ),
         }
       : {}),
-    ...(verb === "rollback" ? { rollback: readRollback(given, mistakes) } : {}),
+    ...(verb === "rollback" ? { rollback: readRollback(options, mistakes) } : {}),
+    ...check,
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     drift: isOn("drift"),
     ...(logFormat === undefined ? {} : { logFormat }),
     logLevel: choice("log-level") as Config["logLevel"],
     ...(terminationLog === undefined ? {} : { terminationLog }),
+    ...(summary === undefined ? {} : { summary }),
     from,
     runtimeVariables: runtimeVariables.filter((name) => (env[name] ?? "") !== ""),
-    remarks: [...database.remarks, ...unknownVariables(env)],
+    remarks: [...(isOffline ? [] : database.remarks), ...unknownVariables(env)],
   });
 
   if (mistakes.length > 0) {

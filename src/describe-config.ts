@@ -3,17 +3,20 @@ import type { MigrationSet } from "./sets.ts";
 
 /** Where every value came from, without secrets: the log's first line. */
 export function describeConfig(config: Config): object {
-  const { endpoints, database, user, sslMode } = config.database.settings;
   return {
-    host: endpoints.map(({ host, port }) => `${host}:${port}`).join(","),
-    database,
-    user,
-    sslmode: sslMode,
-    databaseFrom: condense(config.database.from),
+    ...(config.isOffline ? {} : describeDatabase(config)),
     ...(config.sets.length === 1 ? describeSet(config.sets[0]) : {}),
     ...(config.sets.length > 1 ? { sets: config.sets.map(describeSet) } : {}),
     ...(Object.keys(config.from).length === 0 ? {} : { optionsFrom: config.from }),
     ...(config.runtimeVariables.length === 0 ? {} : { runtimeVariables: config.runtimeVariables }),
+  };
+}
+
+function describeDatabase({ database }: Config): object {
+  const { endpoints, database: name, user, sslMode } = database.settings;
+  return {
+    host: endpoints.map(({ host, port }) => `${host}:${port}`).join(","),
+    ...{ database: name, user, sslmode: sslMode, databaseFrom: condense(database.from) },
   };
 }
 

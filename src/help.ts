@@ -14,6 +14,7 @@ const summaries: { readonly [name in CommandName]: string } = {
   wait: "wait for Postgres and other dependencies, exit",
   verify: "exit 0 if every migration of this image is applied; --wait blocks until it is",
   status: "show what is applied, pending, in doubt, changed, missing or ahead",
+  check: "look for mistakes in the files, before they meet a database that matters",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
   rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
@@ -31,6 +32,10 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code", "headgate status --drift"],
+  check: [
+    "headgate check --base origin/main",
+    "headgate check --roundtrip --scratch-url postgres://localhost/scratch",
+  ],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
   rollback: ["headgate rollback", "headgate rollback --to 4"],
 };

@@ -8,6 +8,7 @@ export const commandNames = [
   "wait",
   "verify",
   "status",
+  "check",
   "resolve",
   "rollback",
 ] as const;
@@ -37,6 +38,7 @@ const applying = ["run", "migrate"] as const;
 const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
 const locking = [...changing, "resolve"] as const;
+const scratching: readonly CommandName[] = ["check"];
 
 export const options: readonly Option[] = [
   {
@@ -51,7 +53,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "rollback"],
+    commands: [...reading, "rollback", "check"],
     help: "the folder of SQL files",
   },
   {
@@ -59,7 +61,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve", "rollback"],
+    commands: [...reading, "resolve", "rollback", "check"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -253,8 +255,23 @@ export const options: readonly Option[] = [
     name: "sets",
     value: "FILE|JSON",
     kind: "text",
-    commands: reading,
+    commands: [...reading, "check"],
     help: "several named sets of migrations, brought up to date one after the other",
+    isSpecial: true,
+  },
+  {
+    name: "scratch-url",
+    value: "URL",
+    kind: "text",
+    commands: scratching,
+    help: "an empty database to try things out in; it is left empty",
+    isSpecial: true,
+  },
+  {
+    name: "scratch-create",
+    kind: "switch",
+    commands: scratching,
+    help: "create such a database beside the one to migrate, and drop it at the end",
     isSpecial: true,
   },
   {
@@ -271,6 +288,28 @@ export const options: readonly Option[] = [
     defaultNote: "restore",
     commands: ["run"],
     help: "soft limit of open files for the server",
+    isSpecial: true,
+  },
+  {
+    name: "base",
+    value: "REF",
+    kind: "text",
+    commands: ["check"],
+    help: "compare with this branch, tag or commit: what was merged must not change",
+    isSpecial: true,
+  },
+  {
+    name: "roundtrip",
+    kind: "switch",
+    commands: ["check"],
+    help: "apply, undo and apply all files on a scratch database, and compare the schemas",
+    isSpecial: true,
+  },
+  {
+    name: "strict",
+    kind: "switch",
+    commands: ["check"],
+    help: "warnings count like errors",
     isSpecial: true,
   },
   {
@@ -313,7 +352,7 @@ export const options: readonly Option[] = [
   {
     name: "json",
     kind: "switch",
-    commands: ["status"],
+    commands: ["status", "check"],
     help: "print the result as JSON",
     isSpecial: true,
   },

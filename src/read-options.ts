@@ -6,18 +6,12 @@ import type { Given } from "./requests/given.ts";
 type Environment = { readonly [name: string]: string | undefined };
 
 /** Reads options by name: a flag beats the environment, the environment beats the default. */
-export type Options = {
+export type Options = Given & {
   /** Which flag or variable each value that is not a default came from. Filled as options are read. */
   readonly from: Readonly<Record<string, string>>;
-  readonly text: (name: string) => string | undefined;
   readonly list: (name: string) => readonly string[];
   /** In milliseconds, Infinity = no limit. */
   readonly duration: (name: string) => number;
-  readonly isOn: (name: string) => boolean;
-  readonly choice: (name: string) => string | undefined;
-  readonly given: Given;
-  /** How to call an option in a mistake. */
-  readonly nameOf: (name: string) => string;
 };
 
 /**

@@ -61,7 +61,7 @@ const lists = ["migrator-inputs", "migrator-state"] as const;
  * @param given what was given for an option, if anything
  * @param mistakes receives what is wrong
  */
-export function setsOf(given: Given, mistakes: string[]): readonly MigrationSet[] {
+export function setsOf(given: Given["given"], mistakes: string[]): readonly MigrationSet[] {
   const list = given("sets");
   const own = keys.flatMap((key) => {
     const found = key === "name" ? undefined : given(key);

@@ -134,11 +134,16 @@ test("every option has its variable, which counts as the flag does", () => {
         "migrator-state": "one,two",
         "notify-url": "https://hooks.example.com/x",
         sets: '[{"name": "x"}]',
+        "scratch-url": "postgres://scratch/x",
       };
       const value = own[name as keyof typeof own] ?? choices?.at(-1) ?? values[kind] ?? "";
       const rest = { run: ["--", "a"], resolve: ["7:2", "--redo"] };
-      // What tells of a migrator means nothing without one.
-      const also = /^migrator-(inputs|state|dir)$/.test(name) ? ["--migrator", "alembic"] : [];
+      // What tells of a migrator means nothing without one, and a round trip needs a place.
+      const also = /^migrator-(inputs|state|dir)$/.test(name)
+        ? ["--migrator", "alembic"]
+        : name === "roundtrip"
+          ? ["--scratch-create"]
+          : [];
       const server = [...also, ...(rest[command as keyof typeof rest] ?? [])];
       const typed = (kind === "list" ? value.split(",") : [value]).flatMap((item) =>
         kind === "switch" ? [`--${name}`] : [`--${name}`, item],

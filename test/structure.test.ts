@@ -9,8 +9,9 @@ const root = new URL("..", import.meta.url).pathname;
 const floors: readonly (readonly string[])[] = [
   ["entrypoint", "library"],
   ["commands"],
-  ["status"],
+  ["status", "check"],
   ["gate"],
+  ["scratch"],
   ["look"],
   ["describe-config"],
   ["config", "help"],
@@ -18,6 +19,7 @@ const floors: readonly (readonly string[])[] = [
   ["cli", "database-source", "requests", "unknown-variables"],
   ["options"],
   ["apply"],
+  ["git"],
   ["migrator"],
   ["readiness", "lock", "migrations", "table-locks", "handover", "fingerprint"],
   ["postgres"],

@@ -229,7 +229,7 @@ for (const artifact of artifacts) {
     assert.equal(refused.exitCode, 65);
     assert.match(
       String(refused.lines.at(-1)?.["problems"]),
-      /"lock-timout=5s" is not a directive of headgate \(did you mean lock-timeout\?\).*"statement-timeout=soon" needs a duration/s,
+      /"lock-timout=5s" is not a directive of headgate; did you mean lock-timeout\?.*"statement-timeout=soon" needs a duration/s,
     );
   });
 

@@ -1,6 +1,7 @@
 import { HeadgateError } from "../errors.ts";
 import { misplacedDirectives } from "../migrations/directives.ts";
 import type { Migration } from "../migrations/folder.ts";
+import { type Problem, sentenceOf } from "../migrations/problem.ts";
 import { mannerOf } from "../sql/manner.ts";
 import { splitStatements, type Statement } from "../sql/statements.ts";
 import { readToken } from "../sql/tokens.ts";
@@ -42,26 +43,13 @@ function readFiles(
   isPooled: boolean,
   refusal: string,
 ): readonly Readable[] {
-  const problems: string[] = [];
-  const files = pending.map((migration) => {
-    const { statements, refusals } = splitStatements(migration.sql);
-    const at = (offset: number): string =>
-      `${migration.path}:${lineAndColumn(migration.sql, offset).line}`;
-    problems.push(
-      ...refusals.map(({ offset, reason }) => `${at(offset)}: ${reason}`),
-      ...statements.flatMap((statement) => {
-        const reason = escapes(migration, statement);
-        return reason === undefined ? [] : [`${at(statement.start)}: ${reason}`];
-      }),
-      ...misplacedDirectives(migration.sql)
-        .filter((offset) => isComment(migration.sql, statements, offset))
-        .map(
-          (offset) =>
-            `${at(offset)}: a directive counts only above the first statement; move this line to the top of the file`,
-        ),
-    );
-    return { migration, statements };
-  });
+  const files = pending.map(readStatements);
+  const problems = files.flatMap(({ migration, problems: own }) =>
+    own.map((problem) => {
+      const { line } = lineAndColumn(migration.sql, problem.offset);
+      return `${migration.path}:${line}: ${sentenceOf(problem)}`;
+    }),
+  );
   if (problems.length > 0) {
     throw new HeadgateError("sql_failed", refusal, {
       problems,
@@ -70,6 +58,29 @@ function readFiles(
   }
   if (isPooled) refuseBehindPooler(files);
   return files;
+}
+
+/** Splits one file, and finds why it cannot be applied as it is. */
+export function readStatements(
+  migration: Migration,
+): Readable & { readonly problems: readonly Problem[] } {
+  const { sql } = migration;
+  const { statements, refusals } = splitStatements(sql);
+  const problems = [
+    ...refusals.map((refusal) => ({ rule: "syntax", ...refusal })),
+    ...statements.flatMap((statement) => {
+      const problem = escapes(migration, statement);
+      return problem === undefined ? [] : [{ ...problem, offset: statement.start }];
+    }),
+    ...misplacedDirectives(sql)
+      .filter((offset) => isComment(sql, statements, offset))
+      .map((offset) => ({
+        ...{ rule: "directive", offset },
+        what: "a directive counts only above the first statement",
+        fix: "move this line to the top of the file",
+      })),
+  ];
+  return { migration, statements, problems };
 }
 
 /** Whether a line that looks like a comment is one, and not part of a string or of a longer comment. */
@@ -81,16 +92,27 @@ function isComment(sql: string, statements: readonly Statement[], offset: number
   return at === dashes;
 }
 
-function escapes(migration: Migration, statement: Statement): string | undefined {
+function escapes(
+  migration: Migration,
+  statement: Statement,
+): Pick<Problem, "rule" | "what" | "fix"> | undefined {
   const { isTransactional } = migration.directives;
   const word = controls.exec(statement.opening)?.[0];
   if (word !== undefined) {
-    return isTransactional
-      ? `${word} inside the file: headgate already runs each file in a transaction; remove it`
-      : `${word} in a file without a transaction: move these statements into a file of their own`;
+    const [what, fix] = isTransactional
+      ? [`${word} inside the file: headgate already runs each file in a transaction`, "remove it"]
+      : [
+          `${word} in a file without a transaction`,
+          "move these statements into a file of their own",
+        ];
+    return { rule: "transaction-control", what, fix };
   }
   if (isTransactional && mannerOf(migration.sql, statement) === "outside") {
-    return `${describe(migration, statement)} cannot run in a transaction: move it into a file of its own with \`-- headgate: no-transaction\` on the first line`;
+    return {
+      rule: "outside-transaction",
+      what: `${describeStatement(migration, statement)} cannot run in a transaction`,
+      fix: "move it into a file of its own with `-- headgate: no-transaction` on the first line",
+    };
   }
   return undefined;
 }
@@ -105,7 +127,7 @@ function refuseBehindPooler(files: readonly Readable[]): void {
       .filter(({ start, end }) => !/\bon\s+commit\s+drop\b/i.test(migration.sql.slice(start, end)))
       .map(
         (statement) =>
-          `${migration.path}:${lineAndColumn(migration.sql, statement.start).line}: ${describe(migration, statement)} outlives its transaction, and would be left to another client of the pooler`,
+          `${migration.path}:${lineAndColumn(migration.sql, statement.start).line}: ${describeStatement(migration, statement)} outlives its transaction, and would be left to another client of the pooler`,
       );
   });
   if (problems.length === 0) return;
@@ -120,7 +142,7 @@ function refuseBehindPooler(files: readonly Readable[]): void {
 }
 
 /** The first few words, as they stand. */
-function describe({ sql }: Migration, { start, end }: Statement): string {
+function describeStatement({ sql }: Migration, { start, end }: Statement): string {
   const words = hideSecrets(sql.slice(start, Math.min(end, start + 200)))
     .split(/\s+/, 6)
     .join(" ");

@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { isSameText } from "../migrations/checksum.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type AppliedRow, builtIn, type History, newestOf } from "../migrations/history.ts";
+import { sentenceOf } from "../migrations/problem.ts";
 import { undoPathOf } from "../migrations/undo-files.ts";
 import { undoStepsOf } from "./half-undone.ts";
 import type { StepRow } from "./step-table.ts";
@@ -120,7 +121,7 @@ function problemsOf(
     ? [`${migration.path}: changed: edited after it was applied, so that its undo may not fit`]
     : [];
   if (undo === undefined) return [...changed, missingUndo(migration)];
-  return [...changed, ...undo.defects.map((defect) => `${undo.path}: ${defect}`)];
+  return [...changed, ...undo.defects.map((defect) => `${undo.path}: ${sentenceOf(defect)}`)];
 }
 
 export const missingUndo = (migration: Migration): string =>

@@ -78,7 +78,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 /** `column public.users.email was "text", is "text not null"`. A long definition is shown from its first difference. */
 export function describeDifference({ kind, name, before, after }: Difference): string {
   if (before === undefined)
-    return `${kind} ${name} is new${after === "" ? "" : `: ${brief(after, 0)}`}`;
+    return `${kind} ${name} is new${after === "" ? "" : `: ${brief(after)}`}`;
   if (after === undefined) return `${kind} ${name} is gone`;
   let same = 0;
   while (same < before.length && before[same] === after[same]) same++;
@@ -88,7 +88,8 @@ export function describeDifference({ kind, name, before, after }: Difference): s
 /** For a line of a log. */
 const longest = 120;
 
-function brief(definition: string = "", from: number): string {
+/** A definition as it fits into a line. @param from where it gets interesting */
+export function brief(definition: string = "", from = 0): string {
   if (definition.length <= longest) return definition.replaceAll(/\s+/g, " ");
   const start = Math.max(0, from - 30);
   const part = definition.slice(start, start + longest).replaceAll(/\s+/g, " ");

@@ -9,6 +9,7 @@ import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
 import { listNames } from "../migrations/plan.ts";
+import { sentenceOf } from "../migrations/problem.ts";
 import { readUndoFiles } from "../migrations/undo-files.ts";
 
 /** What undoes the pending files, by their numbers; undefined when nothing is to be undone. */
@@ -30,7 +31,7 @@ export function readUndosOf(
     pending.flatMap((migration) => {
       const undo = undos.get(migration.id);
       if (undo === undefined) return [missingUndo(migration)];
-      return undo.defects.map((defect) => `${undo.path}: ${defect}`);
+      return undo.defects.map((defect) => `${undo.path}: ${sentenceOf(defect)}`);
     }),
   );
   readUndos([...undos.values()], isPooled);

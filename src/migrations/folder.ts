@@ -6,6 +6,7 @@ import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
 import { type Directives, readDirectives } from "./directives.ts";
 import type { AppliedRow } from "./history.ts";
+import { type Problem, sentenceOf } from "./problem.ts";
 
 /** One SQL file. */
 export type Migration = {
@@ -23,7 +24,7 @@ export type Migration = {
   readonly checksum: string;
   readonly directives: Directives;
   /** What makes it impossible to apply; harmless when it was applied long ago. */
-  readonly defects: readonly string[];
+  readonly defects: readonly Problem[];
   /** Of a file that undoes a migration: the history row that goes with it; null when a run before has removed it. */
   readonly undoes?: AppliedRow | null;
 };
@@ -32,6 +33,9 @@ export type Migration = {
 const largestId = 2 ** 31 - 1;
 const longestName = 100;
 
+/** Something about a file's name or place in the folder. */
+export type Misfit = Problem & { readonly path: string };
+
 /**
  * Reads the whole folder, in the order of the numbers, by the rules of postgres-migrations: files end in .sql or .js
  * (`generateSql()`), names start with a number, numbers run from 1 without gaps; other files are left alone.
@@ -39,40 +43,71 @@ const longestName = 100;
  * @throws HeadgateError usage (64) when there is no such folder, history_mismatch (65) listing every bad file
  */
 export async function readFolder(folder: string): Promise<readonly Migration[]> {
-  const problems: string[] = [];
-  const migrations: Migration[] = [];
-  for (const fileName of listFiles(folder)) {
-    const path = join(folder, fileName);
-    try {
-      const { id, name, type } = parseFileName(fileName);
-      const text = type === "js" ? await generateSql(path) : readFileSync(path, "utf8");
-      migrations.push(toMigration({ id, name, fileName, path, text }, problems));
-    } catch (error) {
-      const code = errorCode(error);
-      if (/^E[A-Z]+$/.test(code)) problems.push(`${path}: cannot be read (${code})`);
-      else if (/^-?\d.*\.js$/i.test(fileName)) {
-        problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
-      } else {
-        problems.push(
-          `${path}: the name does not start with a number; write N_name.sql, or move the file elsewhere`,
-        );
-      }
-    }
-  }
-  migrations.sort((a, b) => a.id - b.id);
-  problems.push(...orderProblems(migrations));
-  if (problems.length > 0) {
+  const { migrations, misfits } = await surveyFolder(folder);
+  if (misfits.length > 0) {
     throw new HeadgateError("history_mismatch", `the migrations folder ${folder} is not usable`, {
-      problems,
+      problems: misfits.map((misfit) => `${misfit.path}: ${sentenceOf(misfit)}`),
       fix: "correct the files; nothing was connected to or changed",
     });
   }
   return migrations;
 }
 
+/**
+ * The same, but it gives what is wrong beside what can be read.
+ * @throws HeadgateError usage (64) when there is no such folder
+ */
+export async function surveyFolder(
+  folder: string,
+): Promise<{ readonly migrations: readonly Migration[]; readonly misfits: readonly Misfit[] }> {
+  const misfits: Misfit[] = [];
+  const migrations: Migration[] = [];
+  for (const fileName of listFiles(folder)) {
+    const path = join(folder, fileName);
+    try {
+      const { id, name, type } = parseFileName(fileName);
+      const text = type === "js" ? await generateSql(path) : readFileSync(path, "utf8");
+      migrations.push(toMigration({ id, name, fileName, path, text }, misfits));
+    } catch (error) {
+      misfits.push({ path, offset: 0, ...whyUnread(error, fileName) });
+    }
+  }
+  migrations.sort((a, b) => a.id - b.id);
+  misfits.push(...orderProblems(migrations));
+  return { migrations, misfits };
+}
+
+function whyUnread(error: unknown, fileName: string): Pick<Problem, "rule" | "what" | "fix"> {
+  const code = errorCode(error);
+  if (/^E[A-Z]+$/.test(code)) {
+    return { rule: "unreadable", what: `cannot be read (${code})`, fix: "make it a readable file" };
+  }
+  if (/^-?\d.*\.js$/i.test(fileName)) {
+    const what = error instanceof Error ? error.message : String(error);
+    return { rule: "unreadable", what, fix: "export generateSql(), which returns a text" };
+  }
+  return {
+    rule: "file-name",
+    what: "the name does not start with a number",
+    fix: "write N_name.sql, or move the file elsewhere",
+  };
+}
+
+/** Whether a file counts by its name; then the number that starts it must be right. */
+export const isMigrationFile = (fileName: string): boolean => /\.(sql|js)$/i.test(fileName);
+
+/** @returns undefined when the name does not start with a number */
+export function numberOf(fileName: string): number | undefined {
+  try {
+    return parseFileName(fileName).id;
+  } catch {
+    return undefined;
+  }
+}
+
 function listFiles(folder: string): string[] {
   try {
-    return readdirSync(folder).filter((fileName) => /\.(sql|js)$/i.test(fileName));
+    return readdirSync(folder).filter(isMigrationFile).toSorted();
   } catch (error) {
     const code = errorCode(error) || String(error);
     throw new HeadgateError(
@@ -92,65 +127,101 @@ async function generateSql(path: string): Promise<string> {
   return loadSqlFromJs(resolve(path));
 }
 
-/** Makes a migration of a file's name and text; adds to the problems what the history table could not hold. */
+/** Makes a migration of a file's name and text; adds to the misfits what the history table could not hold. */
 export function toMigration(
   file: Pick<Migration, "id" | "name" | "fileName" | "path" | "text">,
-  problems: string[],
+  misfits: Misfit[],
 ): Migration {
   const { id, name, fileName, path, text } = file;
-  if (id > largestId)
-    problems.push(
-      `${path}: the number ${id} is larger than the history table's integer column holds`,
+  const refuse = (what: string, fix: string): void =>
+    void misfits.push({ rule: "file-name", path, offset: 0, what, fix });
+  if (id > largestId) {
+    refuse(
+      `the number ${id} is larger than the history table's integer column holds`,
+      "choose a smaller one",
     );
+  }
   if (name.length > longestName) {
-    problems.push(
-      `${path}: the name is ${name.length} characters long; the history table holds ${longestName}`,
+    refuse(
+      `the name is ${name.length} characters long; the history table holds ${longestName}`,
+      "shorten it",
     );
   }
   const sql = withoutByteOrderMark(text);
-  const { directives, problems: misread } = readDirectives(sql);
-  const defects = [
-    ...(wasUtf8(path, text) ? [] : ["is not valid UTF-8; save it as UTF-8"]),
-    ...(sql.includes("\0") ? ["contains a NUL byte, which the server cannot take"] : []),
-    ...misread,
-  ];
+  const { directives, problems } = readDirectives(sql);
   return {
     ...{ id, name, fileName, path, text, sql },
     checksum: checksumOf(fileName, text),
     directives,
-    defects,
+    defects: [...encodingProblems(path, sql), ...problems],
   };
 }
 
-/** Decoding replaces invalid bytes by U+FFFD; only where there is one, it is worth looking whether it was in the file. */
-function wasUtf8(path: string, text: string): boolean {
-  return !text.includes("\uFFFD") || path.endsWith(".js") || isUtf8(readFileSync(path));
+function encodingProblems(path: string, sql: string): Problem[] {
+  const nul = sql.indexOf("\0");
+  const invalid = invalidAt(path, sql);
+  const defects = [
+    { offset: invalid, what: "is not valid UTF-8", fix: "save it as UTF-8" },
+    {
+      ...{ offset: nul, what: "contains a NUL byte, which the server cannot take" },
+      fix: "remove it, or save the file as UTF-8",
+    },
+  ];
+  return defects
+    .filter(({ offset }) => offset !== -1)
+    .map((defect) => ({ rule: "encoding", ...defect }));
+}
+
+/**
+ * Where the first byte stands that is not UTF-8, or -1. Decoding replaces such bytes by U+FFFD; only where there is
+ * one, it is worth looking whether it was in the file.
+ */
+function invalidAt(path: string, sql: string): number {
+  if (!sql.includes("\uFFFD") || path.endsWith(".js")) return -1;
+  const bytes = readFileSync(path);
+  if (isUtf8(bytes)) return -1;
+  const decoded = Buffer.from(bytes.toString());
+  const differs = bytes.findIndex((byte, index) => byte !== decoded[index]);
+  return withoutByteOrderMark(bytes.toString("utf8", 0, differs)).length;
 }
 
 /** Duplicate numbers, duplicate names (the history's `name` is unique), numbers below 1, and gaps. */
-function orderProblems(migrations: readonly Migration[]): string[] {
-  const problems: string[] = [];
+function orderProblems(migrations: readonly Migration[]): Misfit[] {
+  const misfits: Misfit[] = [];
   const byName = new Map<string, Migration>();
   let previous: Migration | undefined;
   for (const migration of migrations) {
     const { id, path, name } = migration;
     const expected = (previous?.id ?? 0) + 1;
+    const refuse = (rule: string, what: string, fix: string): void =>
+      void misfits.push({ rule, path, offset: 0, what, fix });
     if (id < 1) {
-      problems.push(`${path}: numbers start at 1 (0 is the history table's own entry)`);
+      refuse(
+        "file-name",
+        "numbers start at 1 (0 is the history table's own entry)",
+        "give it a number of 1 or more",
+      );
     } else if (id === previous?.id) {
-      problems.push(
-        `${path}: has the same number as ${previous.fileName}; renumber the newer of the two`,
+      refuse(
+        "duplicate-number",
+        `has the same number as ${previous.fileName}`,
+        "renumber the newer of the two",
       );
     } else if (id > expected) {
       const gap =
         expected === id - 1 ? `number ${expected} is` : `numbers ${expected} to ${id - 1} are`;
-      problems.push(`${path}: ${gap} missing before it; restore the file, or renumber this one`);
+      refuse("gap", `${gap} missing before it`, "restore the file, or renumber this one");
     }
     const twin = byName.get(name);
-    if (twin !== undefined)
-      problems.push(`${path}: has the same name as ${twin.fileName}; the history needs it unique`);
+    if (twin !== undefined) {
+      refuse(
+        "duplicate-name",
+        `has the same name as ${twin.fileName}, and the history needs it unique`,
+        "rename the newer of the two",
+      );
+    }
     byName.set(name, migration);
     if (id >= 1) previous = migration;
   }
-  return problems;
+  return misfits;
 }

@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { isSameText } from "./checksum.ts";
 import type { Migration } from "./folder.ts";
 import { type AppliedRow, builtIn, type History, newestOf } from "./history.ts";
+import { sentenceOf } from "./problem.ts";
 
 /** How the files of this image and the history of the database relate. */
 export type Plan = {
@@ -58,7 +59,9 @@ export function planProblems(plan: Plan, failWhenAhead: boolean): string[] {
     ...plan.outOfOrder.map(
       ({ path }) => `${path}: out of order: not applied, but a later migration is`,
     ),
-    ...plan.pending.flatMap(({ path, defects }) => defects.map((defect) => `${path}: ${defect}`)),
+    ...plan.pending.flatMap(({ path, defects }) =>
+      defects.map((defect) => `${path}: ${sentenceOf(defect)}`),
+    ),
     ...(failWhenAhead && plan.ahead.length > 0
       ? [`the database is ahead of this image (--on-ahead=fail): it has ${listNames(plan.ahead)}`]
       : []),

@@ -36,6 +36,14 @@ export function readUndoFiles(
   return undoFiles;
 }
 
+/** The paths of the undo files that belong to none of these migrations. */
+export function listStrayUndoFiles(folder: string, migrations: readonly Migration[]): string[] {
+  const stems = new Set(migrations.map(({ fileName }) => stemOf(fileName)));
+  return listFiles(join(folder, undoFolder))
+    .filter((fileName) => !stems.has(stemOf(fileName)))
+    .map((fileName) => join(folder, undoFolder, fileName));
+}
+
 function listFiles(folder: string): string[] {
   try {
     return readdirSync(folder).filter((fileName) => /\.sql$/i.test(fileName));

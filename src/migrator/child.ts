@@ -97,6 +97,37 @@ export async function runChild(program: Program, signal: AbortSignal): Promise<E
 
 class TimeUp extends Error {}
 
+/** What a program said. */
+export type Answer = {
+  /** Undefined when it died by a signal. */
+  readonly exitCode: number | undefined;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+};
+
+/**
+ * Runs a program that does nothing but answer, without a shell. Nothing waits for it when the signal fires.
+ * @param file looked up in the environment's PATH
+ * @returns what it printed, to the byte; undefined when there is no such program
+ * @throws the signal's reason
+ */
+export async function askProgram(
+  file: string,
+  args: readonly string[],
+  { directory, environment, input }: Pick<Program, "directory" | "environment" | "input">,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
+  const { execa } = await import("execa");
+  const { exitCode, stdout, stderr, code } = await execa(file, args, {
+    ...{ cwd: directory, env: environment, extendEnv: false, cancelSignal: signal },
+    ...{ reject: false, encoding: "buffer", stripFinalNewline: false },
+    ...(input === undefined ? { stdin: "ignore" } : { input }),
+  });
+  signal.throwIfAborted();
+  if (code === "ENOENT" || code === "EACCES") return undefined;
+  return { exitCode, stdout, stderr: new TextDecoder().decode(stderr) };
+}
+
 /**
  * The command that dies with headgate even when that is killed: setpriv(1) of util-linux asks the kernel for it. As
  * process 1 nothing is needed, because nothing outlives that.

@@ -1,19 +1,27 @@
-/** What was given for an option, and by which flag or variable; undefined when it was not. */
-export type Given = (
-  option: string,
-) => { readonly texts: readonly string[]; readonly from: string } | undefined;
+/** Reads options by name, for what one command asks: a flag beats the environment, the environment the default. */
+export type Given = {
+  readonly text: (name: string) => string | undefined;
+  readonly isOn: (name: string) => boolean;
+  readonly choice: (name: string) => string | undefined;
+  /** How to call an option in a mistake: by its flag, or the variable that its value came from. */
+  readonly nameOf: (name: string) => string;
+  /** What was given, and by which flag or variable; undefined when it was not. */
+  readonly given: (
+    name: string,
+  ) => { readonly texts: readonly string[]; readonly from: string } | undefined;
+};
 
 /**
  * Reads a whole number from 0.
  * @param mistakes receives what is wrong
  */
 export function readNumber(
-  given: Given,
+  options: Given,
   option: string,
   least: number,
   mistakes: string[],
 ): number | undefined {
-  const found = given(option);
+  const found = options.given(option);
   if (found === undefined) return undefined;
   const [text = ""] = found.texts;
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
@@ -28,11 +36,11 @@ export function readNumber(
  */
 export function refuseOtherSets(
   verb: string,
-  given: Given,
+  options: Given,
   env: { readonly [name: string]: string | undefined },
   mistakes: string[],
 ): void {
-  if (given("migrations") !== undefined) return;
+  if (options.given("migrations") !== undefined) return;
   for (const name of ["HEADGATE_SETS", "HEADGATE_MIGRATOR"]) {
     if ((env[name] ?? "") === "") continue;
     mistakes.push(

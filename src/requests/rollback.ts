@@ -4,14 +4,14 @@ import { type Given, readNumber } from "./given.ts";
 export type RollbackRequest = { readonly steps?: number; readonly to?: number };
 
 /** @param mistakes receives what is wrong */
-export function readRollback(given: Given, mistakes: string[]): RollbackRequest {
-  const [steps, to] = [given("steps"), given("to")];
+export function readRollback(options: Given, mistakes: string[]): RollbackRequest {
+  const [steps, to] = [options.given("steps"), options.given("to")];
   if (steps !== undefined && to !== undefined) {
     mistakes.push(`${steps.from} and ${to.from} are both given; choose one`);
   }
   const numbers = {
-    steps: readNumber(given, "steps", 1, mistakes),
-    to: readNumber(given, "to", 0, mistakes),
+    steps: readNumber(options, "steps", 1, mistakes),
+    to: readNumber(options, "to", 0, mistakes),
   };
   return {
     ...(numbers.steps === undefined ? {} : { steps: numbers.steps }),

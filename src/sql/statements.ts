@@ -10,8 +10,8 @@ export type Statement = {
   readonly opening: string;
 };
 
-/** Something that cannot be sent to a server: where it starts; what it is, why not, and what to do. */
-export type Refusal = { readonly offset: number; readonly reason: string };
+/** Something that cannot be sent to a server: where it starts; what it is and why not, and what to do. */
+export type Refusal = { readonly offset: number; readonly what: string; readonly fix: string };
 
 /** The statement being read. */
 type Draft = {
@@ -31,17 +31,22 @@ type Draft = {
 };
 
 const reasons = {
-  parenthesis:
-    "a parenthesis opens here and is never closed, so no ; behind it ends the statement; close it with )",
-  body:
-    "a BEGIN ATOMIC body starts here and is never closed, so no ; behind it ends the statement; " +
-    "close it with END, after the ; of its last statement",
-  data:
-    "COPY … FROM STDIN waits for rows from its client, and only the SQL of a file is sent; " +
-    "write the rows as INSERT, or COPY from a file on the server",
-  clientCommand: (command: string) =>
-    `${command} is a command for the psql client, which the server does not know; ` +
-    "remove it, or write what it does as SQL",
+  parenthesis: {
+    what: "a parenthesis opens here and is never closed, so no ; behind it ends the statement",
+    fix: "close it with )",
+  },
+  body: {
+    what: "a BEGIN ATOMIC body starts here and is never closed, so no ; behind it ends the statement",
+    fix: "close it with END, after the ; of its last statement",
+  },
+  data: {
+    what: "COPY … FROM STDIN waits for rows from its client, and only the SQL of a file is sent",
+    fix: "write the rows as INSERT, or COPY from a file on the server",
+  },
+  clientCommand: (command: string) => ({
+    what: `${command} is a command for the psql client, which the server does not know`,
+    fix: "remove it, or write what it does as SQL",
+  }),
 };
 
 const byteOrderMark = 0xfeff;
@@ -67,7 +72,7 @@ export function splitStatements(sql: string): {
   const finish = (): void => {
     const { start, end, opening, takesData } = draft;
     if (start < end) statements.push({ start, end, opening: opening.join(" ") });
-    if (takesData) refusals.push({ offset: start, reason: reasons.data });
+    if (takesData) refusals.push({ offset: start, ...reasons.data });
     draft = newDraft();
   };
 
@@ -79,14 +84,14 @@ export function splitStatements(sql: string): {
       // Most commands of psql send what stands before them, so this ends a statement.
       finish();
       const [command = token.text] = sql.slice(at, at + 30).split(/\s/, 1);
-      refusals.push({ offset: at, reason: reasons.clientCommand(command) });
+      refusals.push({ offset: at, ...reasons.clientCommand(command) });
       at = behind(lineEnd, sql, at);
     } else if (token.text === ";" && draft.depth === 0 && !draft.inBody) {
       at = draft.takesData ? behind(dataEnd, sql, token.end) : token.end;
       finish();
     } else {
       if (token.kind !== "blank") extend(draft, at, token);
-      if (token.unclosed !== undefined) unclosed = { offset: at, reason: token.unclosed };
+      if (token.unclosed !== undefined) unclosed = { offset: at, ...token.unclosed };
       at = token.end;
     }
   }
@@ -146,7 +151,7 @@ function extendByWord(draft: Draft, at: number, word: string): void {
 }
 
 function unclosedIn(draft: Draft): Refusal | undefined {
-  if (draft.depth > 0) return { offset: draft.depthAt, reason: reasons.parenthesis };
-  if (draft.inBody) return { offset: draft.beginAt, reason: reasons.body };
+  if (draft.depth > 0) return { offset: draft.depthAt, ...reasons.parenthesis };
+  if (draft.inBody) return { offset: draft.beginAt, ...reasons.body };
   return undefined;
 }

@@ -5,16 +5,28 @@ export type Token = {
   readonly text: string;
   readonly end: number;
   /** What is wrong, when the text ends inside the token. */
-  readonly unclosed?: string;
+  readonly unclosed?: Unclosed;
 };
 
+type Unclosed = { readonly what: string; readonly fix: string };
+
 const unclosed = {
-  string: "a string starts here and is never closed; close it with ' (a quote inside it is '')",
-  name: 'a quoted name starts here and is never closed; close it with " (a quote inside it is "")',
-  dollarQuote: (tag: string) =>
-    `a string starts here with ${tag} and is never closed; close it with the same ${tag}`,
-  comment:
-    "a comment starts here and is never closed; close it with */ (every /* inside it needs its own)",
+  string: {
+    what: "a string starts here and is never closed",
+    fix: "close it with ' (a quote inside it is '')",
+  },
+  name: {
+    what: "a quoted name starts here and is never closed",
+    fix: 'close it with " (a quote inside it is "")',
+  },
+  dollarQuote: (tag: string) => ({
+    what: `a string starts here with ${tag} and is never closed`,
+    fix: `close it with the same ${tag}`,
+  }),
+  comment: {
+    what: "a comment starts here and is never closed",
+    fix: "close it with */ (every /* inside it needs its own)",
+  },
 };
 
 /** PostgreSQL takes every character outside ASCII for a letter. */
@@ -51,7 +63,7 @@ export function readToken(sql: string, at: number): Token {
   const [text = "", space, comment, quote, doubleQuote, dollarTag, word] =
     tokenStart.exec(sql) ?? [];
   const inside = at + text.length;
-  const upTo = (end: number, kind: Token["kind"], whatIsWrong: string): Token =>
+  const upTo = (end: number, kind: Token["kind"], whatIsWrong: Unclosed): Token =>
     end === Infinity ? { kind, text, end: sql.length, unclosed: whatIsWrong } : { kind, text, end };
 
   if (space !== undefined) return { kind: "blank", text, end: inside };

@@ -49,7 +49,7 @@ test("M10 a statement that cannot run in a transaction is found, however it is w
   ]) {
     assert.match(
       await refusals(`SELECT 1;\n${sql};`),
-      /^\S+1_a\.sql:2: .* cannot run in a transaction: .*`-- headgate: no-transaction`/,
+      /^\S+1_a\.sql:2: .* cannot run in a transaction; .*`-- headgate: no-transaction`/,
       sql,
     );
     assert.equal(await refusals(`-- headgate: no-transaction\nSELECT 1;\n${sql};`), "", sql);

@@ -83,13 +83,16 @@ test("M6 a file is out of order also when what was applied after it is ahead of 
 });
 
 test("M6 a plan without problems is not refused, a defect of a file counts only while it is pending", () => {
-  const broken = { ...two, defects: ["is not valid UTF-8"] };
+  const broken = {
+    ...two,
+    defects: [{ rule: "encoding", offset: 0, what: "is not valid UTF-8", fix: "save it" }],
+  };
   refuseUnlessSound(planMigrations([one, broken], history(row(one), row(two))), false);
   assert.throws(
     () => refuseUnlessSound(planMigrations([one, broken], history(row(one))), false),
     (error: { exitCode: number; problems: string[]; fix: string }) => {
       assert.equal(error.exitCode, 65);
-      assert.deepEqual(error.problems, ["m/2_f2.sql: is not valid UTF-8"]);
+      assert.deepEqual(error.problems, ["m/2_f2.sql: is not valid UTF-8; save it"]);
       assert.equal(error.fix, "correct the files");
       return true;
     },

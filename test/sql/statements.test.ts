@@ -408,7 +408,10 @@ for (const [sentence, marked, ...named] of refusals) {
       refused.map(({ offset }) => offset),
       offsets,
     );
-    for (const [index, name] of named.entries()) assert.match(refused[index]?.reason ?? "", name);
+    for (const [index, name] of named.entries()) {
+      const { what = "", fix = "" } = refused[index] ?? {};
+      assert.match(`${what}; ${fix}`, name);
+    }
   });
 }
 
