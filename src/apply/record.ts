@@ -26,7 +26,7 @@ export function record(
  * The removal of a history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
  * and also when the row is not there.
  */
-export function remove(target: Target, row: AppliedRow, ms: string): string {
+function remove(target: Target, row: AppliedRow, ms: string): string {
   const table = quoteTable(target.historyTable);
   const gone = `gone as (delete from ${table} where id = ${row.id} and hash = ${quoteLiteral(row.hash)} and ${target.lockIsHeld} returning id)`;
   const parts = [gone, noting(target, row, "undone", ms)].filter((part) => part !== undefined);

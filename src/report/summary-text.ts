@@ -89,7 +89,7 @@ function files(happenings: readonly Happening[]): string {
 }
 
 /** Milliseconds that a file waited for table locks, all its steps together. */
-export function lockWaitOf(happenings: readonly Happening[], migration: string): number {
+function lockWaitOf(happenings: readonly Happening[], migration: string): number {
   return happenings
     .filter(({ event, facts }) => event === "got its table locks" && isAbout(facts, migration))
     .reduce((sum, { facts }) => sum + Number(facts["ms"]), 0);
