@@ -4,6 +4,7 @@ import { migrate } from "./src/commands/migrate.ts";
 import { resolve } from "./src/commands/resolve.ts";
 import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
+import { stamp } from "./src/commands/stamp.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
@@ -72,6 +73,8 @@ async function main(): Promise<number> {
       return resolve(context);
     case "rollback":
       return rollback(context);
+    case "stamp":
+      return stamp(context);
   }
 }
 

@@ -9,6 +9,7 @@ import { refuseOtherSets } from "./requests/given.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
+import { readStamp, type StampRequest } from "./requests/stamp.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
 /**
@@ -67,6 +68,7 @@ export type Config = {
   readonly waitUntilApplied: boolean;
   readonly resolution?: Resolution;
   readonly rollback?: RollbackRequest;
+  readonly stamp?: StampRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly logFormat?: "json" | "text";
@@ -117,7 +119,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   mistakes.push(...database.mistakes);
 
   const sets = setsOf(given, mistakes);
-  if (verb === "rollback") refuseOtherSets(verb, given, env, mistakes);
+  if (verb === "rollback" || verb === "stamp") refuseOtherSets(verb, given, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -199,6 +201,9 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
         }
       : {}),
     ...(verb === "rollback" ? { rollback: readRollback(given, mistakes) } : {}),
+    ...(verb === "stamp"
+      ? { stamp: readStamp(command.operand, choice("from"), isOn("yes"), mistakes) }
+      : {}),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     ...(logFormat === undefined ? {} : { logFormat }),

@@ -16,6 +16,7 @@ const summaries: { readonly [name in CommandName]: string } = {
   status: "show what is applied, pending, in doubt, changed, missing or ahead",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
+  stamp: "record files as applied that the database has already; adopt another tool's history",
   rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
 };
 
@@ -32,6 +33,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code"],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
+  stamp: ["headgate stamp 12", "headgate stamp --from knex --yes"],
   rollback: ["headgate rollback", "headgate rollback --to 4"],
 };
 

@@ -1,3 +1,5 @@
+import { toolNames } from "./adopt/tools.ts";
+
 /**
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
@@ -10,11 +12,15 @@ export const commandNames = [
   "status",
   "resolve",
   "rollback",
+  "stamp",
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
-/** What a command takes beside its options. */
-export const operands: { readonly [name in CommandName]?: string } = { resolve: "STEP" };
+/** What a command takes beside its options; in brackets when it may be left out. */
+export const operands: { readonly [name in CommandName]?: string } = {
+  resolve: "STEP",
+  stamp: "[ID]",
+};
 
 export type Option = {
   readonly name: string;
@@ -36,7 +42,7 @@ const applying = ["run", "migrate"] as const;
 /** Those that run SQL of the user's. */
 const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
-const locking = [...changing, "resolve"] as const;
+const locking = [...changing, "resolve", "stamp"] as const;
 
 export const options: readonly Option[] = [
   {
@@ -51,7 +57,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "rollback"],
+    commands: [...reading, "rollback", "stamp"],
     help: "the folder of SQL files",
   },
   {
@@ -59,7 +65,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve", "rollback"],
+    commands: [...reading, "resolve", "rollback", "stamp"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -308,6 +314,22 @@ export const options: readonly Option[] = [
     kind: "integer",
     commands: ["rollback"],
     help: "undo every migration after this one; 0 undoes all",
+    isSpecial: true,
+  },
+  {
+    name: "from",
+    value: "TOOL",
+    kind: "choice",
+    choices: toolNames,
+    commands: ["stamp"],
+    help: `adopt the history of ${toolNames.join(", ")}`,
+    isSpecial: true,
+  },
+  {
+    name: "yes",
+    kind: "switch",
+    commands: ["stamp"],
+    help: "write what is shown",
     isSpecial: true,
   },
   {

@@ -18,7 +18,7 @@ const floors: readonly (readonly string[])[] = [
   ["cli", "database-source", "requests", "unknown-variables"],
   ["options"],
   ["apply"],
-  ["migrator"],
+  ["adopt", "migrator"],
   ["readiness", "lock", "migrations", "table-locks", "handover"],
   ["postgres"],
   ["report", "sql"],

@@ -10,21 +10,25 @@ import type { Target } from "./target.ts";
  * Makes sure that files can be recorded before the first of them runs: the schema, the table, the row of migration 0
  * that postgres-migrations expects, and the right to add rows.
  * @param history as it was found under the lock
+ * @param rows to add in the same transaction
  * @throws HeadgateError refused (77) when the role lacks a right
  */
 export async function prepareHistory(
   target: Target,
   history: History,
   signal: AbortSignal,
+  rows: readonly { id: number; name: string; hash: string }[] = [],
 ): Promise<void> {
   const { session, historyTable } = target;
   try {
     if (!history.exists) await createSchema(session, historyTable[0], signal);
     else await mustBeAllowedTo("insert", session, historyTable, signal);
-    if (history.rows.some(({ id }) => id === builtIn.id)) return;
+    const own = history.rows.some(({ id }) => id === builtIn.id) ? [] : [builtIn];
+    const records = [...own, ...rows].map((row) => record(target, row));
+    if (records.length === 0) return;
     // With IF NOT EXISTS too, the server wants the right to create tables.
     const create = history.exists ? "" : `${createHistoryTable(historyTable)};`;
-    const sql = `begin; ${create} ${record(target, builtIn)}; commit`;
+    const sql = `begin; ${create} ${records.join("; ")}; commit`;
     await recording(target, "the history table", () => session.query(sql, signal));
   } catch (error) {
     throw historyFailure(historyTable, error);
