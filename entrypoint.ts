@@ -1,6 +1,8 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
+import { completion } from "./src/commands/completion.ts";
 import { migrate } from "./src/commands/migrate.ts";
+import { createMigration } from "./src/commands/new.ts";
 import { resolve } from "./src/commands/resolve.ts";
 import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
@@ -14,6 +16,7 @@ import { HeadgateError, Stopped } from "./src/errors.ts";
 import { serverEnvironment } from "./src/handover/environment.ts";
 import { leave } from "./src/handover/leave.ts";
 import { commandHelp, helpText } from "./src/help.ts";
+import { connecting } from "./src/options.ts";
 import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
 import { redactor } from "./src/report/redact.ts";
@@ -52,7 +55,7 @@ async function main(): Promise<number> {
     command.flags.get("termination-log")?.[0] ?? process.env["HEADGATE_TERMINATION_LOG"];
   const config = readConfig(command, process.env, secrets);
   log = createLog(config.logFormat ?? (isTerminal ? "text" : "json"), config.logLevel, redact);
-  log.info(describeConfig(config), "configured");
+  if (connecting.includes(config.command)) log.info(describeConfig(config), "configured");
   for (const remark of config.remarks) log.warn({ remark }, "ignored");
 
   if (startsPrograms(config)) stopPatienceMs += config.stopGraceMs;
@@ -75,6 +78,10 @@ async function main(): Promise<number> {
       return rollback(context);
     case "stamp":
       return stamp(context);
+    case "new":
+      return createMigration(context);
+    case "completion":
+      return completion(context);
   }
 }
 

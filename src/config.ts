@@ -2,10 +2,12 @@ import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
-import type { CommandName } from "./options.ts";
+import { type CommandName, connecting } from "./options.ts";
 import { readOptions } from "./read-options.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { refuseOtherSets } from "./requests/given.ts";
+import { readShell, type Shell } from "./requests/completion.ts";
+import { type NewRequest, readNew } from "./requests/new.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
@@ -69,6 +71,8 @@ export type Config = {
   readonly resolution?: Resolution;
   readonly rollback?: RollbackRequest;
   readonly stamp?: StampRequest;
+  readonly create?: NewRequest;
+  readonly shell?: Shell;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly logFormat?: "json" | "text";
@@ -116,10 +120,11 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     if (source.mistakes.length === 0) lastGood = source;
     return lastGood;
   };
-  mistakes.push(...database.mistakes);
+  const isConnecting = connecting.includes(verb);
+  if (isConnecting) mistakes.push(...database.mistakes);
 
   const sets = setsOf(given, mistakes);
-  if (verb === "rollback" || verb === "stamp") refuseOtherSets(verb, given, env, mistakes);
+  if (["rollback", "stamp", "new"].includes(verb)) refuseOtherSets(verb, given, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -204,6 +209,8 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(verb === "stamp"
       ? { stamp: readStamp(command.operand, choice("from"), isOn("yes"), mistakes) }
       : {}),
+    ...(verb === "new" ? { create: readNew(command.operand, mistakes) } : {}),
+    ...(verb === "completion" ? { shell: readShell(command.operand, mistakes) } : {}),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     ...(logFormat === undefined ? {} : { logFormat }),
@@ -211,7 +218,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(terminationLog === undefined ? {} : { terminationLog }),
     from,
     runtimeVariables: runtimeVariables.filter((name) => (env[name] ?? "") !== ""),
-    remarks: [...database.remarks, ...unknownVariables(env)],
+    remarks: isConnecting ? [...database.remarks, ...unknownVariables(env)] : [],
   });
 
   if (mistakes.length > 0) {

@@ -13,6 +13,8 @@ export const commandNames = [
   "resolve",
   "rollback",
   "stamp",
+  "new",
+  "completion",
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
@@ -20,6 +22,8 @@ export type CommandName = (typeof commandNames)[number];
 export const operands: { readonly [name in CommandName]?: string } = {
   resolve: "STEP",
   stamp: "[ID]",
+  new: "NAME",
+  completion: "SHELL",
 };
 
 export type Option = {
@@ -38,6 +42,11 @@ export type Option = {
   readonly isSpecial?: true;
 };
 
+/** Those that need a database. */
+export const connecting: readonly CommandName[] = commandNames.filter(
+  (name) => name !== "new" && name !== "completion",
+);
+const logging = commandNames.filter((name) => name !== "completion");
 const applying = ["run", "migrate"] as const;
 /** Those that run SQL of the user's. */
 const changing = [...applying, "rollback"] as const;
@@ -50,6 +59,7 @@ export const options: readonly Option[] = [
     value: "URL",
     kind: "text",
     defaultNote: "DATABASE_URL, DATABASE_*, PG*",
+    commands: connecting,
     help: "the database to migrate; prefer the variable, arguments are visible to other processes",
   },
   {
@@ -57,7 +67,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "rollback", "stamp"],
+    commands: [...reading, "rollback", "stamp", "new"],
     help: "the folder of SQL files",
   },
   {
@@ -79,6 +89,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "60s",
+    commands: connecting,
     help: "how long Postgres may take to become ready",
   },
   {
@@ -86,6 +97,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "5s",
+    commands: connecting,
     help: "one connection attempt",
     isSpecial: true,
   },
@@ -94,6 +106,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "20s",
+    commands: connecting,
     help: "how long a wrong password, missing role or missing database may be a start-up race",
     isSpecial: true,
   },
@@ -352,6 +365,7 @@ export const options: readonly Option[] = [
     kind: "choice",
     choices: ["json", "text"],
     defaultNote: "text on a terminal",
+    commands: logging,
     help: "logs go to stderr; results go to stdout",
   },
   {
@@ -360,6 +374,7 @@ export const options: readonly Option[] = [
     kind: "choice",
     choices: ["debug", "info", "warn", "error"],
     default: "info",
+    commands: logging,
     help: "debug, info, warn or error",
   },
   {
@@ -367,6 +382,7 @@ export const options: readonly Option[] = [
     value: "FILE",
     kind: "text",
     defaultNote: "/dev/termination-log if writable",
+    commands: logging,
     help: "short failure text for Kubernetes",
     isSpecial: true,
   },

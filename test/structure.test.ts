@@ -13,6 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["gate"],
   ["look"],
   ["describe-config"],
+  ["completion"],
   ["config", "help"],
   ["read-options", "sets"],
   ["cli", "database-source", "requests", "unknown-variables"],

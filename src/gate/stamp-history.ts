@@ -83,6 +83,8 @@ async function write(
   const seen = { history, ...(await lookAgain(context, target)) };
   const stamp = planStamp(context, migrations, seen);
   const rows = stamp.files.map(({ id, name, checksum }) => ({ id, name, hash: checksum }));
+  // Another one may have been faster.
+  if (rows.length === 0) return stamp;
   await prepareHistory(target, history, signal, rows);
   const ms = Math.round(performance.now() - started);
   log.info({ phase: "stamp", stamped: rows.length, ms }, "stamped");
