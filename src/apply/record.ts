@@ -19,7 +19,7 @@ export function record(target: Target, row: { id: number; name: string; hash: st
  * The removal of a history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
  * and also when the row is not there.
  */
-export function remove(target: Target, row: AppliedRow): string {
+function remove(target: Target, row: AppliedRow): string {
   const table = quoteTable(target.historyTable);
   return `with gone as (delete from ${table} where id = ${row.id} and hash = ${quoteLiteral(row.hash)} and ${target.lockIsHeld} returning id)
     insert into ${table} (id, name, hash) select ${row.id}, ${quoteLiteral(row.name)}, null where not exists (select from gone)`;
