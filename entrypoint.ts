@@ -1,10 +1,13 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
 import { check } from "./src/commands/check.ts";
+import { completion } from "./src/commands/completion.ts";
 import { migrate } from "./src/commands/migrate.ts";
+import { createMigration } from "./src/commands/new.ts";
 import { resolve } from "./src/commands/resolve.ts";
 import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
+import { stamp } from "./src/commands/stamp.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
@@ -15,6 +18,7 @@ import { serverEnvironment } from "./src/handover/environment.ts";
 import { leave } from "./src/handover/leave.ts";
 import type { Context } from "./src/look.ts";
 import { commandHelp, helpText } from "./src/help.ts";
+import { connecting } from "./src/options.ts";
 import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
 import { redactor } from "./src/report/redact.ts";
@@ -62,7 +66,7 @@ async function main(): Promise<number> {
   const config = readConfig(command, process.env, secrets);
   log = createLog(config.logFormat ?? (isTerminal ? "text" : "json"), config.logLevel, redact);
   if (summary !== undefined) log = summary.listen(log);
-  log.info(describeConfig(config), "configured");
+  if (connecting.includes(config.command)) log.info(describeConfig(config), "configured");
   for (const remark of config.remarks) log.warn({ remark }, "ignored");
 
   if (startsPrograms(config)) stopPatienceMs += config.stopGraceMs;
@@ -91,6 +95,12 @@ async function main(): Promise<number> {
       return resolve(context);
     case "rollback":
       return rollback(context);
+    case "stamp":
+      return stamp(context);
+    case "new":
+      return createMigration(context);
+    case "completion":
+      return completion(context);
   }
 }
 

@@ -66,7 +66,8 @@ export function readArguments(argv: readonly string[]): Command {
 
   const takesOperand = verb !== undefined && operands[verb] !== undefined;
   const [operand, rest] = takesOperand ? [others[0], others.slice(1)] : [undefined, others];
-  if (takesOperand && operand === undefined) {
+  const mayLack = verb !== undefined && operands[verb]?.startsWith("[") === true;
+  if (takesOperand && !mayLack && operand === undefined) {
     mistakes.push(
       `\`headgate ${verb}\` needs its ${operands[verb]}: see \`headgate ${verb} --help\``,
     );

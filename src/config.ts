@@ -2,15 +2,18 @@ import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
-import type { CommandName } from "./options.ts";
+import { type CommandName, connecting } from "./options.ts";
 import { readOptions } from "./read-options.ts";
 import { type CheckRequest, needsNoDatabase, readCheck } from "./requests/check.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { refuseOtherSets } from "./requests/given.ts";
+import { readShell, type Shell } from "./requests/completion.ts";
+import { type NewRequest, readNew } from "./requests/new.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
+import { readStamp, type StampRequest } from "./requests/stamp.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
 /** Read by Node or Bun before any code of headgate; with BUN_BE_BUN only the bundled file lives to report it. */
@@ -71,6 +74,9 @@ export type Config = {
   readonly resolution?: Resolution;
   readonly rollback?: RollbackRequest;
   readonly check?: CheckRequest;
+  readonly stamp?: StampRequest;
+  readonly create?: NewRequest;
+  readonly shell?: Shell;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly drift: boolean;
@@ -119,11 +125,11 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   };
   const scratch = readScratch(options, mistakes, secrets);
   const check = readCheck(verb, options, env, mistakes);
-  const isOffline = needsNoDatabase(check, scratch);
+  const isOffline = !connecting.includes(verb) || needsNoDatabase(check, scratch);
   if (!isOffline) mistakes.push(...database.mistakes);
 
   const sets = setsOf(options.given, mistakes);
-  if (verb === "rollback") refuseOtherSets(verb, options, env, mistakes);
+  if (["rollback", "stamp", "new"].includes(verb)) refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -207,6 +213,11 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
         }
       : {}),
     ...(verb === "rollback" ? { rollback: readRollback(options, mistakes) } : {}),
+    ...(verb === "stamp"
+      ? { stamp: readStamp(command.operand, choice("from"), isOn("yes"), mistakes) }
+      : {}),
+    ...(verb === "new" ? { create: readNew(command.operand, mistakes) } : {}),
+    ...(verb === "completion" ? { shell: readShell(command.operand, mistakes) } : {}),
     ...check,
     json: isOn("json"),
     exitCode: isOn("exit-code"),

@@ -8,7 +8,7 @@ import {
   variableOf,
 } from "./options.ts";
 
-const summaries: { readonly [name in CommandName]: string } = {
+export const summaries: { readonly [name in CommandName]: string } = {
   run: "wait, migrate if anything is pending, then become SERVER (exec)",
   migrate: "wait, migrate if anything is pending, exit (Job, compose service, release phase)",
   wait: "wait for Postgres and other dependencies, exit",
@@ -17,6 +17,9 @@ const summaries: { readonly [name in CommandName]: string } = {
   check: "look for mistakes in the files, before they meet a database that matters",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
+  stamp: "record files as applied that the database has already; adopt another tool's history",
+  new: "write the next migration file and the one that undoes it",
+  completion: "print a script that completes commands, options and values in bash, zsh or fish",
   rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
 };
 
@@ -37,6 +40,9 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
     "headgate check --roundtrip --scratch-url postgres://localhost/scratch",
   ],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
+  stamp: ["headgate stamp 12", "headgate stamp --from knex --yes"],
+  new: ["headgate new add-author", "headgate new add-author --migrations db/migrations"],
+  completion: ["headgate completion bash", "headgate completion fish"],
   rollback: ["headgate rollback", "headgate rollback --to 4"],
 };
 
@@ -75,18 +81,14 @@ function wrap(words: readonly string[]): string {
 
 /** `headgate COMMAND --help`. */
 export function commandHelp(name: CommandName): string {
-  return `usage: ${usageOf(name)} [options]
+  const lines = optionsOf(name).map(
+    (option) =>
+      `${optionLine(option)}\n${"".padEnd(26)} ${variableOf(option.name)}${defaultOf(option)}\n`,
+  );
+  return `usage: ${usageOf(name)}${lines.length === 0 ? "" : " [options]"}
 
 ${summaries[name]}
-
-options:
-${optionsOf(name)
-  .map(
-    (option) =>
-      `${optionLine(option)}\n${"".padEnd(26)} ${variableOf(option.name)}${defaultOf(option)}`,
-  )
-  .join("\n")}
-
+${lines.length === 0 ? "" : `\noptions:\n${lines.join("")}`}
 examples:
 ${examples[name].map((line) => `  ${line}`).join("\n")}
 `;

@@ -1,3 +1,5 @@
+import { toolNames } from "./adopt/tools.ts";
+
 /**
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
@@ -11,11 +13,19 @@ export const commandNames = [
   "check",
   "resolve",
   "rollback",
+  "stamp",
+  "new",
+  "completion",
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
-/** What a command takes beside its options. */
-export const operands: { readonly [name in CommandName]?: string } = { resolve: "STEP" };
+/** What a command takes beside its options; in brackets when it may be left out. */
+export const operands: { readonly [name in CommandName]?: string } = {
+  resolve: "STEP",
+  stamp: "[ID]",
+  new: "NAME",
+  completion: "SHELL",
+};
 
 export type Option = {
   readonly name: string;
@@ -33,11 +43,16 @@ export type Option = {
   readonly isSpecial?: true;
 };
 
+/** Those that need a database. */
+export const connecting: readonly CommandName[] = commandNames.filter(
+  (name) => name !== "new" && name !== "completion",
+);
+const logging = commandNames.filter((name) => name !== "completion");
 const applying = ["run", "migrate"] as const;
 /** Those that run SQL of the user's. */
 const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
-const locking = [...changing, "resolve"] as const;
+const locking = [...changing, "resolve", "stamp"] as const;
 const scratching: readonly CommandName[] = ["check"];
 
 export const options: readonly Option[] = [
@@ -46,6 +61,7 @@ export const options: readonly Option[] = [
     value: "URL",
     kind: "text",
     defaultNote: "DATABASE_URL, DATABASE_*, PG*",
+    commands: connecting,
     help: "the database to migrate; prefer the variable, arguments are visible to other processes",
   },
   {
@@ -53,7 +69,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "rollback", "check"],
+    commands: [...reading, "rollback", "stamp", "new", "check"],
     help: "the folder of SQL files",
   },
   {
@@ -61,7 +77,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve", "rollback", "check"],
+    commands: [...reading, "resolve", "rollback", "stamp", "check"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -75,6 +91,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "60s",
+    commands: connecting,
     help: "how long Postgres may take to become ready",
   },
   {
@@ -82,6 +99,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "5s",
+    commands: connecting,
     help: "one connection attempt",
     isSpecial: true,
   },
@@ -90,6 +108,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "20s",
+    commands: connecting,
     help: "how long a wrong password, missing role or missing database may be a start-up race",
     isSpecial: true,
   },
@@ -350,6 +369,22 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "from",
+    value: "TOOL",
+    kind: "choice",
+    choices: toolNames,
+    commands: ["stamp"],
+    help: `adopt the history of ${toolNames.join(", ")}`,
+    isSpecial: true,
+  },
+  {
+    name: "yes",
+    kind: "switch",
+    commands: ["stamp"],
+    help: "write what is shown",
+    isSpecial: true,
+  },
+  {
     name: "json",
     kind: "switch",
     commands: ["status", "check"],
@@ -376,6 +411,7 @@ export const options: readonly Option[] = [
     kind: "choice",
     choices: ["json", "text"],
     defaultNote: "text on a terminal",
+    commands: logging,
     help: "logs go to stderr; results go to stdout",
   },
   {
@@ -384,12 +420,14 @@ export const options: readonly Option[] = [
     kind: "choice",
     choices: ["debug", "info", "warn", "error"],
     default: "info",
+    commands: logging,
     help: "debug, info, warn or error",
   },
   {
     name: "summary",
     value: "FILE",
     kind: "text",
+    commands: logging,
     help: "add a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY",
     isSpecial: true,
   },
@@ -398,6 +436,7 @@ export const options: readonly Option[] = [
     value: "FILE",
     kind: "text",
     defaultNote: "/dev/termination-log if writable",
+    commands: logging,
     help: "short failure text for Kubernetes",
     isSpecial: true,
   },

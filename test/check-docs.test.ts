@@ -7,7 +7,7 @@ import { makeRepository, type Repository } from "./helpers/git.ts";
 import { type Artifact, artifacts, runHeadgate } from "./helpers/headgate.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
-const text = readFileSync(new URL("../docs/check.md", import.meta.url), "utf8");
+const text = readFileSync(new URL("../docs/commands/check.md", import.meta.url), "utf8");
 
 /** The SQL files of the page in the order in which they are shown, each with its path. */
 const files = [...text.matchAll(/```sql\n-- (migrations\/\S+)\n[^]*?```/g)].map(
@@ -70,7 +70,7 @@ async function printed(artifact: Artifact, index: number): Promise<string> {
 }
 
 for (const artifact of artifacts) {
-  test(`K9 what docs/check.md shows is what its commands print (${artifact.name})`, async () => {
+  test(`K9 what docs/commands/check.md shows is what its commands print (${artifact.name})`, async () => {
     assert.equal(samples.length, scenes.length);
     for (const [index, { args, output }] of samples.entries()) {
       assert.equal(await printed(artifact, index), output, args.join(" "));
@@ -78,7 +78,7 @@ for (const artifact of artifacts) {
   });
 }
 
-test("K9 the table in docs/check.md lists every finding with its kind", () => {
+test("K9 the table in docs/commands/check.md lists every finding with its kind", () => {
   const rows = [...text.matchAll(/^\| `([a-z-]+)`\s*\| (\w+)\s*\|/gm)];
   assert.deepEqual(
     rows.map(([, name, kind]) => `${name} ${kind}`),

@@ -81,6 +81,19 @@ for (const artifact of artifacts) {
     assert.deepEqual([await history(), await has("notes")], [[0], false]);
   });
 
+  test(`U2 a migration in JavaScript, or with an extension in capital letters, is undone by the .sql file of its name (${artifact.name})`, async () => {
+    const { ok, has } = await makePlace(server, artifact, {
+      "1_script.js": "exports.generateSql = () => 'CREATE TABLE script ()';",
+      "2_UPPER.SQL": "CREATE TABLE upper ();",
+      "undo/1_script.sql": "DROP TABLE script;",
+      "undo/2_UPPER.sql": "DROP TABLE upper;",
+      "undo/README.md": "Not an undo file.",
+    });
+    await ok("migrate");
+    await ok("rollback", "--to", "0");
+    assert.deepEqual([await has("script"), await has("upper")], [false, false]);
+  });
+
   test(`U2 with nothing to undo rollback says so, takes no lock and exits 0 (${artifact.name})`, async () => {
     const { ok, database, history } = await makePlace(server, artifact);
     const holder = await server.connect(database);

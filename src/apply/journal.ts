@@ -13,7 +13,7 @@ export const journalTable = ([schema, table]: readonly [string, string]) =>
   [schema, beside(table, "_journal")] as const;
 
 /** What can happen to a migration. */
-export type JournalEvent = "applied" | "undone";
+export type JournalEvent = "applied" | "undone" | "stamped";
 
 export type JournalRow = {
   readonly migration: number;

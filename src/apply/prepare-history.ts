@@ -3,7 +3,7 @@ import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
-import { createJournal, journalTable, msSinceBegin } from "./journal.ts";
+import { createJournal, journalTable } from "./journal.ts";
 import { record, recording } from "./record.ts";
 import type { Target } from "./target.ts";
 
@@ -11,6 +11,7 @@ import type { Target } from "./target.ts";
  * Makes sure that files can be recorded before the first of them runs: the schema, the table, the row of migration 0
  * that postgres-migrations expects, and the right to add rows; and the journal, where the role may.
  * @param history as it was found under the lock
+ * @param rows to add in the same transaction, of what was applied by others
  * @returns the target, with what is known of its journal
  * @throws HeadgateError refused (77) when the role lacks a right
  */
@@ -18,6 +19,7 @@ export async function prepareHistory(
   target: Target,
   history: History,
   signal: AbortSignal,
+  rows: readonly { id: number; name: string; hash: string }[] = [],
 ): Promise<Target> {
   const { session, historyTable } = target;
   try {
@@ -30,9 +32,8 @@ export async function prepareHistory(
       ...(history.exists ? [] : [createHistoryTable(historyTable)]),
       ...(rights.journal === null && rights.create ? [createJournal(historyTable)] : []),
       // Without the journal's row: that migration is not the user's.
-      ...(history.rows.some(({ id }) => id === builtIn.id)
-        ? []
-        : [record(target, builtIn, msSinceBegin)]),
+      ...(history.rows.some(({ id }) => id === builtIn.id) ? [] : [record(target, builtIn)]),
+      ...rows.map((row) => record(prepared, row, "null", "stamped")),
     ];
     const sql = `begin; ${missing.join("; ")}; commit`;
     if (missing.length > 0)

@@ -15,9 +15,10 @@ import type { Target } from "./target.ts";
 export function record(
   target: Target,
   row: { id: number; name: string; hash: string },
-  ms: string,
+  ms: string = msSinceBegin,
+  event: "applied" | "stamped" = "applied",
 ): string {
-  const noted = noting(target, row, "applied", ms);
+  const noted = noting(target, row, event, ms);
   return `${noted === undefined ? "" : `with ${noted} `}insert into ${quoteTable(target.historyTable)} (id, name, hash)
     values (${row.id}, ${quoteLiteral(row.name)}, case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
 }

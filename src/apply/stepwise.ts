@@ -42,9 +42,7 @@ export function remember(file: Stepwise, step: Step): void {
   if (mannerOf(file.migration.sql, step) === "setting") file.settings.push(step);
 }
 
-function settingsPart({
-  settings,
-}: Stepwise): { own: string; statements: number } | undefined {
+function settingsPart({ settings }: Stepwise): { own: string; statements: number } | undefined {
   if (settings.length === 0) return undefined;
   return { own: settings.map(({ text }) => `${text}\n;`).join(""), statements: settings.length };
 }

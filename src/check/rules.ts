@@ -12,7 +12,7 @@ type Rule = {
 
 const laterRelease = "first release code that does without it; drop it in a later release";
 
-/** All that `headgate check` finds, by name. The table in docs/check.md is compared with it. */
+/** All that `headgate check` finds, by name. The table in docs/commands/check.md is compared with it. */
 const table = {
   "file-name": {
     severity: "error",

@@ -1,23 +1,14 @@
 import { type Folder, goalOf, halfApplied, planUndo, refuseProblems } from "../apply/undo-plan.ts";
-import { readSteps, type StepRow } from "../apply/step-table.ts";
+import { readSteps } from "../apply/step-table.ts";
 import { undoMigrations } from "../apply/undo.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
-import {
-  builtIn,
-  type History,
-  locateHistory,
-  type Look,
-  lookAtHistory,
-  newestOf,
-} from "../migrations/history.ts";
+import { builtIn, type History, newestOf } from "../migrations/history.ts";
 import { listNames } from "../migrations/plan.ts";
-import type { Session } from "../postgres/session.ts";
+import { type LookWithSteps, lookWithSteps } from "./look-with-steps.ts";
 import { markPoint } from "./restore-point.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
-
-type UndoLook = Look & { readonly steps: readonly StepRow[] };
 
 /** What was asked for, as it stood at the first look: those started together then undo no more than one of them. */
 type Aim = { readonly goal: number; readonly newest: number };
@@ -31,14 +22,14 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
   const { config, log, signal } = context;
   const wanted = config.rollback ?? {};
   let aim: Aim | undefined;
-  const aimOf = ({ history, steps }: Pick<UndoLook, "history" | "steps">): Aim =>
+  const aimOf = ({ history, steps }: Pick<LookWithSteps, "history" | "steps">): Aim =>
     (aim ??= {
       goal: goalOf(folder, wanted, history, steps),
       newest: newestOf(history),
     });
 
-  await underLock<UndoLook, Locked>(context, {
-    look: (session, limit) => lookAtAll(context, session, limit),
+  await underLock<LookWithSteps, Locked>(context, {
+    look: (session, limit) => lookWithSteps(context, session, limit),
     wants: (look) => {
       const { history, steps } = look;
       const { goal, newest } = aimOf(look);
@@ -64,17 +55,6 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
       await tellingHowFar(goal, (ended) => undoMigrations(target, undos, ended, signal));
     },
   });
-}
-
-async function lookAtAll(
-  { config }: Context,
-  session: Session,
-  limit: AbortSignal,
-): Promise<UndoLook> {
-  const look = await lookAtHistory(session, config.historyTable, limit);
-  const table = look.history.exists && (await locateHistory(session, config.historyTable, limit));
-  const steps = table ? await readSteps(session, table, limit) : undefined;
-  return { ...look, steps: steps ?? [] };
 }
 
 function reportNothing({ log }: Context, history: History): void {

@@ -55,28 +55,34 @@ export async function openConsole(server: Postgres, artifact: Artifact) {
   let last = 0;
   /** Runs one line as an interactive shell would; gives what it printed on both streams. */
   return async (line: string): Promise<string> => {
-    const { all, exitCode } = await execa(
-      "bash",
-      ["-c", `(exit ${last}); ${line}`],
-      // In the order in which it was written.
-      { cwd: folder, env, extendEnv: false, stdin: "ignore", all: true, reject: false },
-    );
+    // Both streams into one pipe, so that what is printed stays in order.
+    const program = `exec 2>&1; (exit ${last}); ${line}`;
+    const { stdout, exitCode } = await execa("bash", ["-c", program], {
+      ...{ cwd: folder, env, extendEnv: false, stdin: "ignore", reject: false },
+    });
     last = exitCode ?? 1;
-    return all === "" ? "" : `${all}\n`;
+    return stdout === "" ? "" : `${stdout}\n`;
   };
 }
 
-/** Takes out what is different at each run, and the log's first line, which tells of the machine. */
+/** Takes out what is different at each run, the width of columns, and the log's first line, which tells of the machine. */
 export function mask(output: string): string {
   return output
     .replace(/ +$/gm, "")
     .replace(/^.* headgate: configured .*\n/gm, "")
     .replace(/^\d\d:\d\d:\d\d\.\d{3}/gm, "12:00:00.000")
-    .replace(/\d{4}-\d\d-\d\d([ T])\d\d:\d\d:\d\d/g, "2026-11-21$112:00:00")
+    .replace(/\d{4}-\d\d-\d\d([ T])\d\d:\d\d:\d\d(\.\d+)?/g, "2026-11-21$112:00:00")
     .replace(/\bms=\d+/g, "ms=12")
+    .replace(/"ms": \d+/g, '"ms": 12')
+    .replace(/\b\d+ ms {2}(\w+) on \S+/g, "12 ms  $1 on api-1")
+    .replace(/when (\w+) on \S+/g, "when $1 on api-1")
+    .replace(/"host": "[^"]*"/g, '"host": "api-1"')
+    .replace(/(?<=\S) {2,}/g, "  ")
     .replace(/\bwal=[\dA-F]+\/[\dA-F]+/g, "wal=0/1B80C60")
     .replace(/\bpid \d+/g, "pid 4711")
-    .replace(/\bwithin \d+ ms/g, "within 12 ms")
+    .replace(/\bwithin \d+ ms/g, "within 300 ms")
+    .replace(/\bin PATH \([^)]*\)/g, "in PATH (/usr/local/bin:/usr/bin:/bin)")
+    .replace(/\bserver=\/\S+\//g, "server=/usr/bin/")
     .replace(/headgate\/\S+ \S+ /g, "headgate/0.1.0 api-1 ")
     .replace(/127\.0\.0\.1:\d+/g, "127.0.0.1:5432");
 }
