@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "../helpers/eventually.ts";
-import { artifacts, startHeadgate } from "../helpers/headgate.ts";
+import { artifacts, proc, startHeadgate } from "../helpers/headgate.ts";
 import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
 import { alembic } from "./python-tools.ts";
 import { appliedSteps, environmentOf, fiveSteps, makeProject, requireTool } from "./tool.ts";
@@ -50,31 +50,31 @@ for (const { artifact, isFrozen } of places) {
     const second = await startHeadgate(artifact, args, { cwd: folder, env });
     await second.waitForLog("waiting for the lock");
 
-    if (isFrozen) first.signal("SIGSTOP");
+    t.after(() => first.child.kill("SIGKILL"));
+    if (isFrozen) {
+      first.signal("SIGSTOP");
+      await eventually("it stands still", () => proc.status(first.pid)["State"]?.startsWith("T"));
+    }
     const [holder] = await server.psql<{ application_name: string }>(
       database,
       `SELECT application_name, pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
       WHERE locktype = 'advisory' AND granted AND pid <> ${backend} AND application_name ~ '^headgate/'`,
     );
     assert.match(holder?.application_name ?? "", / alembic$/);
-    await eventually("another run is held", async () => {
-      const pid = await atTheGate();
-      return pid !== undefined && pid !== backend;
-    });
+    await eventually("another run begins", async () => (await processes()).length > 1);
     await gate.end();
     const won = await second.result;
-    assert.deepEqual([won.exitCode, won.stdout], [0, "serving\n"], won.stderr);
-
     if (isFrozen) first.signal("SIGCONT");
     const lost = await first.result;
-    assert.equal(lost.exitCode, 69, lost.stderr);
-    assert.match(lost.stderr, /the session that holds the migration lock was lost/);
 
     const [one, other, ...more] = await processes();
     assert.ok(one !== undefined && other !== undefined && more.length === 0);
     const between = other.began.getTime() - one.ended.getTime();
     assert.ok(between > 0, `the second began ${-between} ms before the first had ended`);
     t.diagnostic(`${between} ms between the last of the first and the first of the second`);
+    assert.deepEqual([won.exitCode, won.stdout], [0, "serving\n"], won.stderr);
+    assert.equal(lost.exitCode, 69, lost.stderr);
+    assert.match(lost.stderr, /the session that holds the migration lock was lost/);
     assert.deepEqual(await appliedSteps(server, database), [1, 2, 3, 4, 5, 6]);
   });
 }
