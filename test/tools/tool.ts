@@ -42,12 +42,12 @@ export const toolPath = [
   process.env["PATH"] ?? "",
 ].join(":");
 
+export const isInstalled = ({ needs }: Tool): boolean =>
+  needs === undefined || spawnSync("sh", ["-c", needs.check]).status === 0;
+
 /** Skips the test, or fails it in CI, where the tool is not installed. */
-export function requireTool(t: TestContext, { needs }: Tool): boolean {
-  if (needs === undefined) return true;
-  const isThere = spawnSync("sh", ["-c", needs.check]).status === 0;
-  return requireOrSkip(t, isThere, `not installed: ${needs.packages}`);
-}
+export const requireTool = (t: TestContext, tool: Tool): boolean =>
+  requireOrSkip(t, isInstalled(tool), `not installed: ${tool.needs?.packages}`);
 
 /** A tool's project on disk, as it would be copied into an image. */
 export interface Project {
