@@ -41,7 +41,7 @@ for (const tool of [alembic, knex, dbmate, nodePgMigrate, django, sqitch, typeor
     };
     const bare = (command: readonly string[], project: Project) => runBare(command, project, env);
     const applied = () => appliedSteps(server, database);
-    return { boot, bare, applied };
+    return { database, boot, bare, applied };
   };
   const title = `--migrator ${tool.preset}`;
 
@@ -78,6 +78,21 @@ for (const tool of [alembic, knex, dbmate, nodePgMigrate, django, sqitch, typeor
     assert.match(result.stderr, /found the database ahead of this image/);
     const alone = await bare(commandOf(tool), older);
     assert.equal(alone.exitCode !== 0, tool.refusesAhead, alone.all);
+  });
+
+  test(`L6 ${title}: its sessions have the name by which they are ended, and notice that it is gone`, async (t) => {
+    if (!requireTool(t, tool)) return;
+    const { database, boot } = await prepare();
+    await boot(makeProject(tool, fiveSteps));
+    const sessions = await server.psql<{ by: string; looks_after: string }>(
+      database,
+      "SELECT DISTINCT by, looks_after FROM applied",
+    );
+    const [run] = await server.psql<{ application: string }>(
+      database,
+      "SELECT application FROM headgate_runs",
+    );
+    assert.deepEqual(sessions, [{ by: run?.application, looks_after: "500ms" }]);
   });
 
   const { down } = tool;

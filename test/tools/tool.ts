@@ -127,7 +127,9 @@ export const padded = (number: number): string => String(number).padStart(4, "0"
 export const fiveSteps: readonly Step[] = [
   {
     up: [
-      "CREATE TABLE applied (step integer, at timestamptz DEFAULT clock_timestamp())",
+      `CREATE TABLE applied (step integer, at timestamptz DEFAULT clock_timestamp(),
+        by text DEFAULT current_setting('application_name'),
+        looks_after text DEFAULT current_setting('client_connection_check_interval'))`,
       "CREATE TABLE things (id integer, name text)",
       "INSERT INTO applied VALUES (1)",
     ],
