@@ -2,9 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { artifacts, type HeadgateResult, runHeadgate } from "../helpers/headgate.ts";
 import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
-import { drizzle, knex, nodePgMigrate, typeorm } from "./node-tools.ts";
-import { alembic, django } from "./python-tools.ts";
-import { dbmate, sqitch } from "./sql-tools.ts";
+import { tools } from "./tools.ts";
 import {
   appliedSteps,
   commandOf,
@@ -28,7 +26,7 @@ const started = ({ lines }: HeadgateResult): boolean =>
 const why = ({ lines }: HeadgateResult): unknown =>
   lines.find(({ msg }) => msg === "locked")?.["why"];
 
-for (const tool of [alembic, knex, dbmate, nodePgMigrate, django, sqitch, typeorm, drizzle]) {
+for (const tool of tools) {
   const prepare = async () => {
     const database = await createDatabase(server);
     const env = environmentOf(server, database);
