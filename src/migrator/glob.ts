@@ -26,12 +26,15 @@ export function findFiles(patterns: readonly string[], directory: string): reado
     if (part === undefined) return;
     if (part === "**") {
       const next = rest.length === 0 ? ["*"] : rest;
+      const entries = list(folder);
       walk(folder, next);
-      for (const entry of list(folder)) {
+      for (const entry of entries) {
         if (entry.isDirectory() && !entry.name.startsWith("."))
           walk(`${folder}${entry.name}/`, [part, ...next]);
       }
     } else if (!/[*?[]/.test(part)) {
+      // An error for each folder without it takes longer than to look through what is known.
+      if (folders.get(folder)?.some(({ name }) => name === part) === false) return;
       if (rest.length > 0) walk(`${folder}${part}/`, rest);
       else if (isFile(folder + part)) found.add(folder + part);
     } else {
