@@ -20,12 +20,13 @@ const dist = resolve(process.env["BENCH_DIST"] ?? `${root}/dist`);
 const modules = `${root}/bench/node_modules`;
 const execute = promisify(execFile);
 
-export function installPeers(): void {
+/** Installs what is compared. @param folder the one with its package.json */
+export function installPeers(folder = "bench"): void {
   const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--silent"], {
-    cwd: `${root}/bench`,
+    cwd: `${root}/${folder}`,
     stdio: "inherit",
   });
-  if (status !== 0) throw new Error("npm ci failed in bench/");
+  if (status !== 0) throw new Error(`npm ci failed in ${folder}/`);
 }
 
 /** headgate as both files that are built, with the arguments that the name shows. */
@@ -98,24 +99,32 @@ export async function timeRun(
   database: string = format,
   port: number = server.port,
 ): Promise<number> {
-  const [file = "", ...args] = command;
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    DATABASE_URL: server.url(database, { port, params: { sslmode: "disable" } }),
+    PGHOST: server.host,
+    PGPORT: String(port),
+    PGDATABASE: database,
+    PGUSER: server.user,
+    PGPASSWORD: server.password,
+    PGSSLMODE: "disable",
+    DBMATE_NO_DUMP_SCHEMA: "true",
+  };
+  return (await timeCommand(name, command, folder, env)).ms;
+}
+
+/** Runs a command to its end: milliseconds, and what it wrote to stderr. */
+export async function timeCommand(
+  name: string,
+  [file = "", ...args]: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ ms: number; stderr: string }> {
   const started = performance.now();
-  await execute(file, args, {
-    cwd: folder,
-    maxBuffer: 2 ** 28,
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      DATABASE_URL: server.url(database, { port, params: { sslmode: "disable" } }),
-      PGHOST: server.host,
-      PGPORT: String(port),
-      PGDATABASE: database,
-      PGUSER: server.user,
-      PGPASSWORD: server.password,
-      PGSSLMODE: "disable",
-      DBMATE_NO_DUMP_SCHEMA: "true",
+  const { stderr } = await execute(file, args, { cwd, maxBuffer: 2 ** 28, env }).catch(
+    (error: Error) => {
+      throw new Error(`${name} failed: ${error.message}`, { cause: error });
     },
-  }).catch((error: Error) => {
-    throw new Error(`${name} failed: ${error.message}`, { cause: error });
-  });
-  return performance.now() - started;
+  );
+  return { ms: performance.now() - started, stderr };
 }

@@ -1,4 +1,3 @@
-import type { Program } from "./programs.ts";
 import { median, printTable } from "./table.ts";
 
 /** Milliseconds of every round, by the program's name. */
@@ -8,10 +7,10 @@ export type Times = ReadonlyMap<string, readonly number[]>;
  * Runs every program once in each round, so that all of them meet the same machine. Every other round goes backwards,
  * so that none profits from what runs before it.
  */
-export async function inRounds(
-  programs: readonly Program[],
+export async function inRounds<P extends { readonly name: string }>(
+  programs: readonly P[],
   rounds: number,
-  run: (program: Program) => Promise<number>,
+  run: (program: P) => Promise<number>,
 ): Promise<Times> {
   const times = new Map(programs.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++) {
@@ -26,6 +25,12 @@ export function ratio(times: Times, name: string, to: string): number | undefine
   const floor = times.get(to) ?? [];
   const ratios = (times.get(name) ?? []).map((ms, round) => ms / (floor[round] ?? Number.NaN));
   return ratios.length > 0 && floor.length > 0 ? median(ratios) : undefined;
+}
+
+/** The median of the differences within each round, in milliseconds. */
+export function difference(times: Times, name: string, to: string): number {
+  const others = times.get(to) ?? [];
+  return median((times.get(name) ?? []).map((ms, round) => ms - (others[round] ?? Number.NaN)));
 }
 
 /** Prints the times and the ratios to psql, and further columns. */

@@ -1,7 +1,8 @@
 /**
  * Runs the tests. `npm test` runs all of them on the newest Postgres, against the bundled file and the executable.
  * `npm run test:matrix` runs those that depend on the server on Postgres 13 to 17, and those that depend on the
- * runtime on Node 22.15 and 26; it installs both into test/matrix first.
+ * runtime on Node 22.15 and 26; it installs both into test/matrix first. `npm run test:tools` runs real migrators under
+ * headgate; it installs those that npm has into test/tools first.
  */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -30,10 +31,16 @@ function run(title: string, files: readonly string[], env: Record<string, string
   return status === 0;
 }
 
+function install(folder: string): boolean {
+  const args = ["ci", "--no-audit", "--no-fund", "--silent"];
+  return spawnSync("npm", args, { cwd: root + folder, stdio: "inherit" }).status === 0;
+}
+
+const runTools = (): boolean =>
+  install("test/tools") && run("tools", find("test/tools/*.test.ts"), {});
+
 function runMatrix(): boolean {
-  const install = ["ci", "--no-audit", "--no-fund", "--silent"];
-  const npm = spawnSync("npm", install, { cwd: `${root}test/matrix`, stdio: "inherit" });
-  if (npm.status !== 0) return false;
+  if (!install("test/matrix")) return false;
   const forServers = find(
     "test/{lock*,migrations*,table-locks*,interoperation}.test.ts",
     "test/sql/{strong-locks,manner,index-build}.test.ts",
@@ -54,10 +61,13 @@ function runMatrix(): boolean {
 }
 
 /** Those that take long, or need an engine or a cluster, are suites of their own: see package.json. */
-const apart = /^test\/(faults|executables|containers|cluster|deploy)\//;
+const apart = /^test\/(faults|executables|containers|cluster|deploy|tools)\//;
 const everything = (): string[] => find("test/**/*.test.ts").filter((file) => !apart.test(file));
 
-const passed = process.argv.includes("--matrix")
-  ? runMatrix()
-  : run("all", chosen.length > 0 ? chosen : everything(), {});
+const suites: { readonly [flag: string]: () => boolean } = {
+  "--matrix": runMatrix,
+  "--tools": runTools,
+};
+const suite = process.argv.find((argument) => argument in suites) ?? "";
+const passed = suites[suite]?.() ?? run("all", chosen.length > 0 ? chosen : everything(), {});
 process.exit(passed ? 0 : 1);

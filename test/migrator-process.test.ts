@@ -190,6 +190,9 @@ test("M6 a mistake in how a migrator is described is refused with the remedy, al
   const none = await refusal(["--migrator", "true", "--migrator-inputs", "*.py"], folder);
   assert.match(none, /none of the migrator's files is there: \*\.py in /);
 
+  const senseless = await refusal(["--migrator", "true", "--migrator-inputs", "[z-a]"], folder);
+  assert.match(senseless, /cannot be looked for: .*[Rr]ange/);
+
   writeFileSync(join(folder, "alembic.ini"), "");
   assert.match(await refusal([], folder), /this looks like alembic: is --migrator alembic meant\?/);
   writeFileSync(join(folder, "manage.py"), "");

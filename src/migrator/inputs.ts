@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
-import { globSync, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorCode } from "../errors.ts";
+import { findFiles } from "./glob.ts";
 
 /** What a migrator would work with: the files, and one hash of all their names and contents and of the command. */
 export type Inputs = { readonly files: readonly string[]; readonly fingerprint: string };
 
 /**
  * Reads the files that decide what a migrator does.
- * @param patterns globs, relative to `directory` or absolute
+ * @param patterns as `findFiles` takes them
  * @returns a string that says which file cannot be read
  */
 export function readInputs(
@@ -16,10 +17,12 @@ export function readInputs(
   directory: string,
   patterns: readonly string[],
 ): Inputs | string {
-  const found = patterns.flatMap((pattern) => globSync(pattern, { cwd: directory }));
-  const files = [...new Set(found)]
-    .filter((file) => statSync(resolve(directory, file), { throwIfNoEntry: false })?.isFile())
-    .toSorted();
+  let files: readonly string[];
+  try {
+    files = findFiles(patterns, directory);
+  } catch (error) {
+    return `cannot be looked for: ${error instanceof Error ? error.message : ""}`;
+  }
   const hash = createHash("sha256").update(JSON.stringify(command));
   for (const file of files) {
     let content: Buffer;
