@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { artifacts, runHeadgate } from "./helpers/headgate.ts";
-import { addMigrations, makeMigrations } from "./helpers/migrations.ts";
+import { makeMigrations } from "./helpers/migrations.ts";
 
 for (const artifact of artifacts) {
   test(`D3 new writes the next migration and its undo file, numbered and spelt as the folder's files are, and prints their paths (${artifact.name})`, async () => {
@@ -56,7 +56,12 @@ for (const artifact of artifacts) {
     }
     assert.deepEqual(readdirSync(folder), ["1_create-notes.sql", "undo"]);
     assert.equal(readFileSync(join(folder, "undo/2_taken.sql"), "utf8"), "kept");
-    addMigrations(folder, { "2_taken.sql": "" });
-    assert.equal(existsSync(join(folder, "undo/3_x.sql")), false);
+    // A disk that takes no more: what was begun is removed.
+    const full = await runHeadgate(artifact, ["new", "more", "--migrations", folder], {
+      wrap: ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh"],
+    });
+    assert.equal(full.exitCode, 64, full.stderr);
+    assert.match(full.stderr, /2_more\.sql cannot be written \(EFBIG\); nothing was written/);
+    assert.deepEqual(readdirSync(folder), ["1_create-notes.sql", "undo"]);
   });
 }

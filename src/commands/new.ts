@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
@@ -14,13 +14,10 @@ export async function createMigration(context: Context): Promise<number> {
   if (twin !== undefined) throw sameName(twin);
   const path = join(migrationsDir, fileName);
   const undoPath = undoPathOf({ path, fileName });
-  writeNew(undoPath, `-- Undoes ${fileName}.\n`);
-  try {
-    writeNew(path, `-- ${create.title}\n`);
-  } catch (error) {
-    rmSync(undoPath);
-    throw error;
-  }
+  writeNew([
+    { path, text: `-- ${create.title}\n` },
+    { path: undoPath, text: `-- Undoes ${fileName}.\n` },
+  ]);
   return context.print(`${path}\n${undoPath}\n`);
 }
 
@@ -57,17 +54,27 @@ function sameName({ path }: Migration): HeadgateError {
   );
 }
 
-/** Writes a file that must not be there yet. */
-function writeNew(path: string, text: string): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text, { flag: "wx" });
-  } catch (error) {
-    const code = errorCode(error);
-    const why = code === "EEXIST" ? "exists already" : `cannot be written (${code})`;
-    throw new HeadgateError("usage", `${path} ${why}; nothing was written`, {
-      fix: code === "EEXIST" ? "move it away, or choose another name" : "make the folder writable",
-      cause: error,
-    });
+/** Writes files that must not be there yet: all of them, or none. */
+function writeNew(files: readonly { readonly path: string; readonly text: string }[]): void {
+  const made: string[] = [];
+  for (const { path, text } of files) {
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      closeSync(openSync(path, "wx"));
+      made.push(path);
+      writeFileSync(path, text);
+    } catch (error) {
+      for (const each of made) rmSync(each);
+      throw notWritten(path, error);
+    }
   }
+}
+
+function notWritten(path: string, cause: unknown): HeadgateError {
+  const code = errorCode(cause);
+  const why = code === "EEXIST" ? "exists already" : `cannot be written (${code})`;
+  return new HeadgateError("usage", `${path} ${why}; nothing was written`, {
+    fix: code === "EEXIST" ? "move it away, or choose another name" : "make the folder writable",
+    cause,
+  });
 }
