@@ -3,6 +3,7 @@ import { readArguments } from "./src/cli.ts";
 import { check } from "./src/commands/check.ts";
 import { migrate } from "./src/commands/migrate.ts";
 import { resolve } from "./src/commands/resolve.ts";
+import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
@@ -12,10 +13,13 @@ import { describeConfig } from "./src/describe-config.ts";
 import { HeadgateError, Stopped } from "./src/errors.ts";
 import { serverEnvironment } from "./src/handover/environment.ts";
 import { leave } from "./src/handover/leave.ts";
+import type { Context } from "./src/look.ts";
 import { commandHelp, helpText } from "./src/help.ts";
 import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
 import { redactor } from "./src/report/redact.ts";
+import { createSummary, type Summary } from "./src/report/summary.ts";
+import { fence } from "./src/report/summary-text.ts";
 import { writeTermination } from "./src/report/termination.ts";
 import { commit, version } from "./src/version.ts";
 
@@ -38,6 +42,7 @@ const redact = redactor(secrets);
 const isTerminal = isTerminalDevice(2);
 let log = createLog(isTerminal ? "text" : "json", "info", redact);
 let terminationLog: string | undefined;
+let summary: Summary | undefined;
 
 /** Reads the arguments and does what they ask; becomes the server, or returns the exit code. */
 async function main(): Promise<number> {
@@ -49,14 +54,26 @@ async function main(): Promise<number> {
   }
   terminationLog =
     command.flags.get("termination-log")?.[0] ?? process.env["HEADGATE_TERMINATION_LOG"];
+  const summaryFile = command.flags.get("summary")?.[0] ?? process.env["HEADGATE_SUMMARY"] ?? "";
+  if (summaryFile !== "") {
+    summary = createSummary(summaryFile, `headgate ${command.verb}`, redact);
+    log = summary.listen(log);
+  }
   const config = readConfig(command, process.env, secrets);
   log = createLog(config.logFormat ?? (isTerminal ? "text" : "json"), config.logLevel, redact);
+  if (summary !== undefined) log = summary.listen(log);
   log.info(describeConfig(config), "configured");
   for (const remark of config.remarks) log.warn({ remark }, "ignored");
 
   if (startsPrograms(config)) stopPatienceMs += config.stopGraceMs;
   const environment = (): Record<string, string> => serverEnvironment([], process.env);
-  const context = { config, log, signal: stop.signal, environment, redact };
+  const context: Context = {
+    ...{ config, log, signal: stop.signal, environment, redact, summarize },
+    print: (text, markdown) => {
+      summary?.add(markdown ?? fence(text));
+      return print(text);
+    },
+  };
   switch (config.command) {
     case "run":
       return run(context, process.env);
@@ -72,6 +89,8 @@ async function main(): Promise<number> {
       return check(context);
     case "resolve":
       return resolve(context);
+    case "rollback":
+      return rollback(context);
   }
 }
 
@@ -117,14 +136,25 @@ function isTerminalDevice(descriptor: number): boolean {
   return process.getBuiltinModule("node:tty").isatty(descriptor);
 }
 
+function summarize(ending: string): void {
+  const trouble = summary?.write(ending);
+  if (trouble !== undefined) log.warn({ error: trouble }, "could not write the summary");
+}
+
+/** Ends the process, with the summary of what it did. */
+function end(code: number): void {
+  summarize(code === 0 ? "succeeded" : `exit code ${code}`);
+  leave(code);
+}
+
 function runtimeName(): string {
   const bun = process.versions["bun"];
   return bun === undefined ? `node ${process.versions.node}` : `bun ${bun}`;
 }
 
-process.on("uncaughtException", (error) => leave(fail(error)));
-process.on("unhandledRejection", (error) => leave(fail(error)));
+process.on("uncaughtException", (error) => end(fail(error)));
+process.on("unhandledRejection", (error) => end(fail(error)));
 main().then(
-  (code) => leave(code),
-  (error: unknown) => leave(fail(error)),
+  (code) => end(code),
+  (error: unknown) => end(fail(error)),
 );

@@ -1,14 +1,16 @@
 import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
-import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
-import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
+import type { CommandName } from "./options.ts";
+import { readOptions } from "./read-options.ts";
 import { type CheckRequest, needsNoDatabase, readCheck } from "./requests/check.ts";
-import type { Given } from "./requests/given.ts";
-import { readResolution, type Resolution } from "./requests/resolve.ts";
-import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { unknownVariables } from "./unknown-variables.ts";
+import { refuseOtherSets } from "./requests/given.ts";
+import { readOnFailure } from "./requests/on-failure.ts";
+import { readResolution, type Resolution } from "./requests/resolve.ts";
+import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
+import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
 /** Read by Node or Bun before any code of headgate; with BUN_BE_BUN only the bundled file lives to report it. */
@@ -61,12 +63,13 @@ export type Config = {
   /** Absent: nobody's session is ended. */
   readonly cancelBlockersMs?: number;
   readonly failWhenAhead: boolean;
+  /** Whether what a run has applied is undone when one of its files fails. */
+  readonly undoOnFailure: boolean;
   readonly unsetEnv: readonly string[];
   readonly nofile?: number;
   readonly waitUntilApplied: boolean;
-  /** The step that `headgate resolve` is about, and what became of it. */
   readonly resolution?: Resolution;
-  /** Of `headgate check`. */
+  readonly rollback?: RollbackRequest;
   readonly check?: CheckRequest;
   readonly json: boolean;
   readonly exitCode: boolean;
@@ -74,6 +77,7 @@ export type Config = {
   readonly logFormat?: "json" | "text";
   readonly logLevel: "debug" | "info" | "warn" | "error";
   readonly terminationLog?: string;
+  readonly summary?: string;
   /** Which flag or variable each value that is not a default came from. */
   readonly from: Readonly<Record<string, string>>;
   /** Variables that change the runtime under headgate, and the server's if it is of the same kind. */
@@ -92,52 +96,8 @@ export type Config = {
 export function readConfig(command: Command, env: Environment, secrets: Set<string>): Config {
   const verb = command.verb as CommandName;
   const mistakes = [...command.mistakes];
-  const from: Record<string, string> = {};
-
-  const textsOf = (option: Option): readonly string[] => {
-    const typed = command.flags.get(option.name);
-    if (typed !== undefined) {
-      from[option.name] = `--${option.name}`;
-      return typed;
-    }
-    const variable = variableOf(option.name);
-    const value = env[variable];
-    if (value === undefined || value === "" || !optionsOf(verb).includes(option)) {
-      return option.default === undefined ? [] : [option.default];
-    }
-    from[option.name] = variable;
-    return option.kind === "list" ? value.split(",").map((item) => item.trim()) : [value];
-  };
-  const named = (name: string): Option => options.find((option) => option.name === name) as Option;
-  const nameOf = (option: Option): string => from[option.name] ?? `--${option.name}`;
-
-  const text = (name: string): string | undefined => textsOf(named(name))[0];
-  const list = (name: string): readonly string[] => textsOf(named(name));
-  const duration = (name: string): number => {
-    const [value = "0"] = textsOf(named(name));
-    const ms = parseDuration(value);
-    if (ms === undefined) {
-      mistakes.push(
-        `${nameOf(named(name))}: "${value}" is not a duration; write 500ms, 30s, 10m, 1h, or 0 for no limit`,
-      );
-    }
-    return ms ?? 0;
-  };
-  const isOn = (name: string): boolean => {
-    const value = text(name) ?? "false";
-    if (/^(true|1|yes|on)$/i.test(value)) return true;
-    if (!/^(false|0|no|off)$/i.test(value)) {
-      mistakes.push(`${nameOf(named(name))}: "${value}" is neither true nor false`);
-    }
-    return false;
-  };
-  const choice = (name: string): string | undefined => {
-    const value = text(name);
-    const choices = named(name).choices ?? [];
-    if (value === undefined || choices.includes(value)) return value;
-    mistakes.push(`${nameOf(named(name))}: "${value}" is not one of ${choices.join(", ")}`);
-    return choices[0];
-  };
+  const options = readOptions(command, env, mistakes);
+  const { from, text, list, duration, isOn, choice, nameOf } = options;
 
   const flagUrl = command.flags.get("database-url")?.[0];
   const find = (): DatabaseSource => {
@@ -157,22 +117,19 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     if (source.mistakes.length === 0) lastGood = source;
     return lastGood;
   };
-  const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
-  const scratch = readScratch(given, mistakes, secrets);
-  const check = readCheck(verb, given, env, mistakes);
+  const scratch = readScratch(options, mistakes, secrets);
+  const check = readCheck(verb, options, env, mistakes);
   const isOffline = needsNoDatabase(check, scratch);
   if (!isOffline) mistakes.push(...database.mistakes);
 
-  const sets = setsOf((name) => {
-    const texts = textsOf(named(name));
-    return from[name] === undefined ? undefined : { texts, from: from[name] };
-  }, mistakes);
+  const sets = setsOf(options.given, mistakes);
+  if (verb === "rollback") refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
     if (typed === undefined) return {};
     const command = splitCommand(typed);
-    if (typeof command === "string") mistakes.push(`${nameOf(named(name))}: ${command}`);
+    if (typeof command === "string") mistakes.push(`${nameOf(name)}: ${command}`);
     return typeof command === "string" ? {} : { [name]: command };
   };
   const notifyUrl = text("notify-url");
@@ -180,29 +137,24 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     // Who knows a webhook's address may post there.
     secrets.add(notifyUrl);
     if (!/^https?:\/\/./.test(notifyUrl) || !URL.canParse(notifyUrl)) {
-      mistakes.push(
-        `${nameOf(named("notify-url"))} is not a URL that starts with https:// or http://`,
-      );
+      mistakes.push(`${nameOf("notify-url")} is not a URL that starts with https:// or http://`);
     }
   }
   const waitFor = list("wait-for");
   for (const target of waitFor) {
     if (!/^(tcp:.*\d+$|https?:\/\/.|file:.|socket:.)/.test(target)) {
       mistakes.push(
-        `${nameOf(named("wait-for"))}: "${target}" is not tcp:host:port, http(s)://…, file:PATH or socket:PATH`,
+        `${nameOf("wait-for")}: "${target}" is not tcp:host:port, http(s)://…, file:PATH or socket:PATH`,
       );
     }
   }
   const nofile = text("nofile");
   if (nofile !== undefined && !/^[1-9]\d*$/.test(nofile)) {
-    mistakes.push(`${nameOf(named("nofile"))}: "${nofile}" is not a positive whole number`);
+    mistakes.push(`${nameOf("nofile")}: "${nofile}" is not a positive whole number`);
   }
-  const resolution =
-    verb === "resolve"
-      ? readResolution(command.operand, { isDone: isOn("done"), isRedo: isOn("redo") }, mistakes)
-      : undefined;
+  const hasMigrator = sets.some(({ kind }) => kind === "migrator");
   const logFormat = choice("log-format") as "json" | "text" | undefined;
-  const terminationLog = text("termination-log");
+  const [terminationLog, summary] = [text("termination-log"), text("summary")];
   const connectTimeout = duration("connect-timeout");
 
   const config: Config = Object.freeze({
@@ -241,10 +193,20 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
       ? {}
       : { cancelBlockersMs: duration("cancel-blockers") }),
     failWhenAhead: choice("on-ahead") === "fail",
+    undoOnFailure: readOnFailure(choice("on-failure"), nameOf("on-failure"), hasMigrator, mistakes),
     unsetEnv: list("unset-env"),
     ...(nofile === undefined ? {} : { nofile: Number(nofile) }),
     waitUntilApplied: isOn("wait"),
-    ...(resolution === undefined ? {} : { resolution }),
+    ...(verb === "resolve"
+      ? {
+          resolution: readResolution(
+            command.operand,
+            { isDone: isOn("done"), isRedo: isOn("redo") },
+            mistakes,
+          ),
+        }
+      : {}),
+    ...(verb === "rollback" ? { rollback: readRollback(options, mistakes) } : {}),
     ...check,
     json: isOn("json"),
     exitCode: isOn("exit-code"),
@@ -252,6 +214,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(logFormat === undefined ? {} : { logFormat }),
     logLevel: choice("log-level") as Config["logLevel"],
     ...(terminationLog === undefined ? {} : { terminationLog }),
+    ...(summary === undefined ? {} : { summary }),
     from,
     runtimeVariables: runtimeVariables.filter((name) => (env[name] ?? "") !== ""),
     remarks: [...(isOffline ? [] : database.remarks), ...unknownVariables(env)],

@@ -17,6 +17,7 @@ const summaries: { readonly [name in CommandName]: string } = {
   check: "look for mistakes in the files, before they meet a database that matters",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
+  rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
 };
 
 const examples: { readonly [name in CommandName]: readonly string[] } = {
@@ -36,6 +37,7 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
     "headgate check --roundtrip --scratch-url postgres://localhost/scratch",
   ],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
+  rollback: ["headgate rollback", "headgate rollback --to 4"],
 };
 
 /** `headgate --help`: one screen. */

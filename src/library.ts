@@ -30,6 +30,7 @@ export async function checkMigrations(
     ...{ config, log: silent, signal: new AbortController().signal },
     // Nothing is started here, and nothing written.
     ...{ environment: () => ({}), redact: (text) => text },
+    ...{ print: () => 0, summarize: () => undefined },
   });
   const states = await lookAtSets(sets, { waitTimeoutMs: 0, authGraceMs: 0 });
   const pending = states.flatMap((state) => state.pending);

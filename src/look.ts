@@ -17,6 +17,14 @@ export type Context = {
   readonly environment: () => Readonly<Record<string, string>>;
   /** Takes secrets out of a text. */
   readonly redact: (text: string) => string;
+  /**
+   * Prints the command's result to stdout.
+   * @param markdown the same for --summary, where it is more than the text
+   * @returns 0
+   */
+  readonly print: (text: string, markdown?: string) => number;
+  /** Writes the summary, if one is wanted. @param ending how the command ended */
+  readonly summarize: (ending: string) => void;
 };
 
 /** What a look needs of the server, and how long it may take. */

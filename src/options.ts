@@ -10,6 +10,7 @@ export const commandNames = [
   "status",
   "check",
   "resolve",
+  "rollback",
 ] as const;
 export type CommandName = (typeof commandNames)[number];
 
@@ -33,8 +34,10 @@ export type Option = {
 };
 
 const applying = ["run", "migrate"] as const;
+/** Those that run SQL of the user's. */
+const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
-const locking = ["run", "migrate", "resolve"] as const;
+const locking = [...changing, "resolve"] as const;
 const scratching: readonly CommandName[] = ["check"];
 
 export const options: readonly Option[] = [
@@ -50,7 +53,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "check"],
+    commands: [...reading, "rollback", "check"],
     help: "the folder of SQL files",
   },
   {
@@ -58,7 +61,7 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "check", "resolve"],
+    commands: [...reading, "resolve", "rollback", "check"],
     help: "may be schema.table; created if absent",
   },
   {
@@ -119,7 +122,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "5m",
-    commands: applying,
+    commands: changing,
     help: "how long to retry for a table lock without stalling traffic",
   },
   {
@@ -127,14 +130,14 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     defaultNote: "never",
-    commands: applying,
+    commands: changing,
     help: "end sessions that block a migration and have been idle in a transaction for longer than D",
     isSpecial: true,
   },
   {
     name: "show-queries",
     kind: "switch",
-    commands: applying,
+    commands: changing,
     help: "name the queries of blocking sessions in the log; they may hold secrets",
     isSpecial: true,
   },
@@ -143,7 +146,7 @@ export const options: readonly Option[] = [
     value: "D",
     kind: "duration",
     default: "0",
-    commands: applying,
+    commands: changing,
     help: "limit of each statement of a migration; concurrent index builds have none",
   },
   {
@@ -154,6 +157,16 @@ export const options: readonly Option[] = [
     default: "proceed",
     commands: reading,
     help: "when the database has migrations this image does not know",
+  },
+  {
+    name: "on-failure",
+    value: "stop|rollback",
+    kind: "choice",
+    choices: ["stop", "rollback"],
+    default: "stop",
+    commands: applying,
+    help: "when a file fails: keep what this run has applied before it, or undo it from undo files",
+    isSpecial: true,
   },
   {
     name: "migrator",
@@ -320,6 +333,23 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "steps",
+    value: "N",
+    kind: "integer",
+    defaultNote: "1",
+    commands: ["rollback"],
+    help: "how many migrations to undo",
+    isSpecial: true,
+  },
+  {
+    name: "to",
+    value: "ID",
+    kind: "integer",
+    commands: ["rollback"],
+    help: "undo every migration after this one; 0 undoes all",
+    isSpecial: true,
+  },
+  {
     name: "json",
     kind: "switch",
     commands: ["status", "check"],
@@ -355,6 +385,13 @@ export const options: readonly Option[] = [
     choices: ["debug", "info", "warn", "error"],
     default: "info",
     help: "debug, info, warn or error",
+  },
+  {
+    name: "summary",
+    value: "FILE",
+    kind: "text",
+    help: "add a report in Markdown to this file, such as $GITHUB_STEP_SUMMARY",
+    isSpecial: true,
   },
   {
     name: "termination-log",

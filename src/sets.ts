@@ -3,6 +3,7 @@ import { errorCode } from "./errors.ts";
 import { presets } from "./migrator/presets.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { nearest } from "./nearest.ts";
+import type { Given } from "./requests/given.ts";
 
 /** SQL files that headgate applies itself. */
 export type SqlSet = {
@@ -55,18 +56,12 @@ export const runsTable = "headgate_runs";
 
 const lists = ["migrator-inputs", "migrator-state"] as const;
 
-/** Texts that were given for an option, and by which flag or variable. */
-type Given = { readonly texts: readonly string[]; readonly from: string };
-
 /**
  * The sets that --sets lists, or the one that the other options describe.
  * @param given what was given for an option, if anything
  * @param mistakes receives what is wrong
  */
-export function setsOf(
-  given: (option: string) => Given | undefined,
-  mistakes: string[],
-): readonly MigrationSet[] {
+export function setsOf(given: Given["given"], mistakes: string[]): readonly MigrationSet[] {
   const list = given("sets");
   const own = keys.flatMap((key) => {
     const found = key === "name" ? undefined : given(key);

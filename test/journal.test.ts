@@ -166,6 +166,22 @@ test("O3 after a run that failed half-way drift is said to be unknown, and known
   assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
 });
 
+test("O3 a rollback is in the journal, and what it leaves is no drift", async () => {
+  const { run, database, folder } = await workplace();
+  addMigrations(folder, { "undo/3_index-account-names.sql": "DROP INDEX accounts_name_idx" });
+  assert.equal((await run("migrate")).exitCode, 0);
+  const undone = await run("rollback");
+  assert.equal(undone.exitCode, 0, undone.stderr);
+  const rows = await server.psql(
+    database,
+    "SELECT migration, event, host FROM migrations_journal WHERE event = 'undone'",
+  );
+  assert.deepEqual(rows, [{ migration: 3, event: "undone", host: hostname() }]);
+  assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
+  assert.equal((await run("migrate")).exitCode, 0);
+  assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
+});
+
 test("O3 sets that share a database are compared with the latest run of any of them", async () => {
   const database = await createDatabase(server);
   const users = makeMigrations({ "1_users.sql": "CREATE TABLE users (id int)" });

@@ -7,10 +7,11 @@ import { execa } from "execa";
 import { onExit, temporaryFolder } from "./helpers/cleanup.ts";
 import { eventually } from "./helpers/eventually.ts";
 import { artifacts, requireOrSkip, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
-import { happy, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
+import { addMigrations, happy, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
 import { freePort } from "./helpers/port.ts";
 import { makeMigratorProject, steps } from "./helpers/plain-migrator.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
+import { undoable, undoneBy } from "./helpers/undo.ts";
 
 const hasPooler = spawnSync("pgbouncer", ["--version"]).status === 0;
 const noPooler = "pgbouncer is not installed";
@@ -169,6 +170,60 @@ for (const artifact of artifacts) {
     const rows = await server.psql(database, "SELECT id FROM migrations ORDER BY id");
     assert.deepEqual(rows, [{ id: 0 }, { id: 1 }, { id: 2 }]);
     assert.notEqual(first.exitCode, 0);
+    await assertNothingLocked(database);
+  });
+
+  test(`U9 10 rollbacks through PgBouncer: each migration is undone once, nothing is left locked (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    const database = await createDatabase(server);
+    const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: makeMigrations(undoable) };
+    assert.equal((await runHeadgate(artifact, ["migrate"], { env })).exitCode, 0);
+    const all = await Promise.all(
+      Array.from({ length: 10 }, () => runHeadgate(artifact, ["rollback", "--to", "0"], { env })),
+    );
+    for (const { exitCode, stderr } of all) assert.equal(exitCode, 0, stderr);
+    const undone = all.flatMap(undoneBy);
+    assert.deepEqual(undone, ["3_index-authors.sql", "2_add-author.sql", "1_create-notes.sql"]);
+    const rows = await server.psql(database, "SELECT id FROM migrations");
+    assert.deepEqual(rows, [{ id: 0 }]);
+    await assertNothingLocked(database);
+  });
+
+  test(`U9 through PgBouncer an undo is not committed when the connection that holds the lock is lost, and one without a transaction is refused (${artifact.name})`, async (t) => {
+    if (!requireOrSkip(t, hasPooler, noPooler)) return;
+    const database = await createDatabase(server);
+    const folder = makeMigrations({
+      ...undoable,
+      "undo/3_index-authors.sql": "DROP INDEX notes_author; SELECT pg_advisory_xact_lock(42);",
+    });
+    const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: folder };
+    assert.equal((await runHeadgate(artifact, ["migrate"], { env })).exitCode, 0);
+    const gate = await server.connect(database);
+    await gate.query("SELECT pg_advisory_lock(42)");
+    const running = await startHeadgate(artifact, ["rollback"], { env });
+    const sessions = `FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'
+      AND datname = current_database()`;
+    await eventually("the undo waits", async () => {
+      const waiting = await server.psql(database, `SELECT ${sessions} AND NOT granted`);
+      return waiting.length === 1;
+    });
+    await server.psql(
+      database,
+      `SELECT pg_terminate_backend(pid) FROM (SELECT pid ${sessions} AND state = 'idle in transaction') AS holder`,
+    );
+    await gate.end();
+    const { exitCode, stderr } = await running.result;
+    assert.equal(exitCode, 75, stderr);
+    const rows = await server.psql(database, "SELECT id FROM migrations ORDER BY id");
+    assert.deepEqual(rows, [{ id: 0 }, { id: 1 }, { id: 2 }, { id: 3 }]);
+
+    addMigrations(folder, {
+      "undo/3_index-authors.sql":
+        "-- headgate: no-transaction\nDROP INDEX CONCURRENTLY notes_author;",
+    });
+    const refused = await runHeadgate(artifact, ["rollback"], { env });
+    assert.equal(refused.exitCode, 64, refused.stderr);
+    assert.match(refused.stderr, /undo\/3_index-authors\.sql: runs without a transaction/);
     await assertNothingLocked(database);
   });
 

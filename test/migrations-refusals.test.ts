@@ -143,9 +143,9 @@ for (const artifact of artifacts) {
         /8_latin1\.sql: is not valid UTF-8/,
         /9_nul\.sql: contains a NUL byte/,
       ]);
-      // status also asks the journal who applied what is there.
+      // status also asks for steps, and the journal who applied what is there.
       const statements = statementsSince(mark, database);
-      assert.equal(statements.length, args[0] === "status" ? 4 : 1, statements.join("\n"));
+      assert.equal(statements.length, args[0] === "status" ? 5 : 1, statements.join("\n"));
       for (const statement of statements) assert.match(statement, /statement: select /);
     }
     assert.deepEqual(await state(database), before);

@@ -55,7 +55,14 @@ function contextOf(
   const read = readConfig(readArguments(["migrate"]), settings, new Set());
   const config: Config = scratch === undefined ? read : { ...read, scratch };
   const log = { debug: keep, info: keep, warn: keep, error: keep };
-  const context = { config, log, signal, environment: () => ({}), redact: (text: string) => text };
+  const context = {
+    config,
+    log,
+    signal,
+    environment: () => ({}),
+    redact: (text: string) => text,
+    ...{ print: () => 0, summarize: () => undefined },
+  };
   return { context, lines };
 }
 
@@ -64,6 +71,8 @@ function named(url: string): ScratchRequest {
     text: (name: string) => (name === "scratch-url" ? url : undefined),
     isOn: () => false,
     nameOf: (name: string) => `--${name}`,
+    choice: () => undefined,
+    given: () => undefined,
   };
   const mistakes: string[] = [];
   const { scratch } = readScratch(given, mistakes, new Set());
@@ -288,6 +297,8 @@ test("N1 the options of the scratch database are checked, and its password is a 
       text: (name: string) => texts[name],
       isOn: () => isOn,
       nameOf: (name: string) => `--${name}`,
+      choice: () => undefined,
+      given: () => undefined,
     };
     readScratch(given, mistakes, secrets);
     return mistakes;

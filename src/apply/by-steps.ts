@@ -9,7 +9,7 @@ import { transact } from "./in-transaction.ts";
 import { findStrongLocks, lockManners, restoreSession, undoSession } from "./manners.ts";
 import { checkIndexes, clearInvalid, clearReindexed } from "./index-builds.ts";
 import { withProgress } from "./progress.ts";
-import { record } from "./record.ts";
+import { noteOf } from "./record.ts";
 import { findResume } from "./resume.ts";
 import type { Part } from "./sent.ts";
 import { reindexed } from "./settle.ts";
@@ -22,9 +22,10 @@ import {
   msOfSteps,
   type Step,
   type StepRow,
+  stepsKey,
   toSteps,
 } from "./step-table.ts";
-import { checkpoint, prepare, remember, settingsPart, type Stepwise } from "./stepwise.ts";
+import { checkpoint, partBefore, prepare, remember, type Stepwise } from "./stepwise.ts";
 import type { Target } from "./target.ts";
 import { settleUnfinished } from "./unfinished.ts";
 
@@ -49,9 +50,14 @@ export async function applyBySteps(
       fix: "restore the file up to the steps that are done; what follows them may be changed",
     });
   }
-  const file: Stepwise = { target, migration, statements, steps, settings: [], signal };
+  const isUndo = migration.undoes !== undefined;
+  // The row that an undo removes goes before its first step.
+  const note = noteOf(target, migration, isUndo ? "null" : msOfSteps(target, migration.id));
+  const removal = isUndo ? note : undefined;
+  const file: Stepwise = { target, migration, statements, steps, settings: [], removal, signal };
+  const key = stepsKey(migration);
   if (rows === undefined) await checkpoint(file, createStepTable(target.historyTable));
-  else await checkpoint(file, forgetSteps(target, migration.id, resume.done + 1));
+  else await checkpoint(file, forgetSteps(target, key, resume.done + 1));
   let done = resume.done;
   if (done > 0)
     log.info(
@@ -68,7 +74,7 @@ export async function applyBySteps(
     instead = settled.instead;
   }
   for (const step of steps.slice(done)) {
-    await checkpoint(file, markStarted(target, migration.id, step));
+    await start(file, step);
     await runStep(file, step, instead);
     instead = undefined;
     remember(file, step);
@@ -77,13 +83,25 @@ export async function applyBySteps(
   await prepare(file);
   const builds = steps.flatMap((step) => readIndexBuild(migration.sql, step) ?? []);
   await checkIndexes(session, builds, migration.path, log, signal);
-  const row = { id: migration.id, name: migration.name, hash: migration.checksum };
+  const ending = [isUndo ? file.removal : note, forgetSteps(target, key), "commit"];
   await checkpoint(
     file,
-    `${undoSession(target, migration.sql).text}; begin; ${record(target, row, msOfSteps(target, migration.id))}; ${forgetSteps(target, migration.id)}; commit`,
+    `${undoSession(target, migration.sql).text}; begin; ${ending.filter(Boolean).join("; ")}`,
     "at the end, when it was recorded",
     "every step of the file is done, but the file is not recorded",
   );
+}
+
+/** Notes that a step is started; from then on it is not known any more that nothing has taken effect. */
+async function start(file: Stepwise, step: Step): Promise<void> {
+  const { target, migration, removal } = file;
+  const mark = markStarted(target, stepsKey(migration), step);
+  const manner = mannerOf(migration.sql, step);
+  if (removal === undefined || manner === "inside" || manner === "setting") {
+    return checkpoint(file, mark);
+  }
+  await checkpoint(file, `begin; ${removal}; ${mark}; commit`);
+  file.removal = undefined;
 }
 
 async function runStep(file: Stepwise, step: Step, instead: string | undefined): Promise<void> {
@@ -92,12 +110,13 @@ async function runStep(file: Stepwise, step: Step, instead: string | undefined):
   const started = performance.now();
   const manner = mannerOf(migration.sql, step);
   const subject = `${migration.path} step ${step.number} of ${steps.length}`;
-  const done = markEnded(target, migration.id, step.number, "done");
+  const key = stepsKey(migration);
+  const done = markEnded(target, key, step.number, "done");
   const state = `${step.number - 1} of ${steps.length} steps of the file are done, this one is not; the next run goes on with it`;
   try {
     if (manner === "inside") {
       const { start: from, end: to } = step;
-      const before = settingsPart(file);
+      const before = partBefore(file);
       const work = {
         statements,
         from,
@@ -108,13 +127,14 @@ async function runStep(file: Stepwise, step: Step, instead: string | undefined):
         ...(before === undefined ? {} : { before }),
       };
       await transact(target, migration, work, signal);
+      file.removal = undefined;
     } else {
       await runAlone(file, step, manner, instead, subject, state);
     }
   } catch (error) {
     // When the server has said so, it is not in doubt. Without a connection it stays so.
     if (session.failed() || (error instanceof HeadgateError && isServerError(error.cause))) {
-      const failed = markEnded(target, migration.id, step.number, "failed");
+      const failed = markEnded(target, key, step.number, "failed");
       await session.afterwards(`${restoreSession(target)}; ${failed}`);
     }
     throw error;

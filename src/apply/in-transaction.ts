@@ -5,7 +5,7 @@ import type { Statement } from "../sql/statements.ts";
 import { aloneQuery } from "../table-locks/blockers.ts";
 import { withPatience } from "../table-locks/patience.ts";
 import { findStrongLocks, lockManners, settingsFor, undoSession } from "./manners.ts";
-import { record, recording } from "./record.ts";
+import { noteOf, recording } from "./record.ts";
 import type { Readable } from "./refuse.ts";
 import { compose, countStatements, type Part } from "./sent.ts";
 import { explainSqlError } from "./sql-failure.ts";
@@ -28,14 +28,14 @@ export async function applyInTransaction(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { sql, path } = migration;
-  const row = { id: migration.id, name: migration.name, hash: migration.checksum };
+  const note = noteOf(target, migration) ?? "";
   const state = "the file was rolled back; the database is as it was before it";
   const asksForNext = next !== undefined && wantsLocks(next);
   return transact(
     target,
     migration,
     {
-      ...{ statements, from: 0, to: sql.length, record: record(target, row), subject: path, state },
+      ...{ statements, from: 0, to: sql.length, record: note, subject: path, state },
       ...{ isAlone, asksForNext },
     },
     signal,

@@ -13,7 +13,7 @@ export const journalTable = ([schema, table]: readonly [string, string]) =>
   [schema, beside(table, "_journal")] as const;
 
 /** What can happen to a migration. */
-export type JournalEvent = "applied";
+export type JournalEvent = "applied" | "undone";
 
 export type JournalRow = {
   readonly migration: number;
@@ -43,23 +43,23 @@ export const createJournal = (historyTable: readonly [string, string]): string =
 )`;
 
 /**
- * A `with` clause that notes what is done to a migration in the statement that follows it; empty without a journal.
+ * A part of a `with` clause that notes what is done to a migration; undefined without a journal.
  * @param ms SQL for the milliseconds it took
  */
 export function noting(
   { historyTable, hasJournal }: Target,
   { id, name }: { readonly id: number; readonly name: string },
   event: JournalEvent,
-  ms: string = sinceBegin,
-): string {
-  if (!hasJournal) return "";
+  ms: string,
+): string | undefined {
+  if (!hasJournal) return undefined;
   const values = [name, event, hostname(), version].map(quoteLiteral);
-  return `with noted as (insert into ${quoteTable(journalTable(historyTable))} (migration, name, event, host, headgate, ms)
-    values (${id}, ${values.join(", ")}, ${ms})) `;
+  return `noted as (insert into ${quoteTable(journalTable(historyTable))} (migration, name, event, host, headgate, ms)
+    values (${id}, ${values.join(", ")}, ${ms}))`;
 }
 
-/** The time since the transaction began. */
-const sinceBegin = toMs("pg_catalog.clock_timestamp() - pg_catalog.now()");
+/** SQL for the milliseconds since the transaction began. */
+export const msSinceBegin = toMs("pg_catalog.clock_timestamp() - pg_catalog.now()");
 
 /** SQL: an interval in milliseconds. */
 export function toMs(interval: string): string {

@@ -3,7 +3,7 @@ import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
-import { createJournal, journalTable } from "./journal.ts";
+import { createJournal, journalTable, msSinceBegin } from "./journal.ts";
 import { record, recording } from "./record.ts";
 import type { Target } from "./target.ts";
 
@@ -23,14 +23,16 @@ export async function prepareHistory(
   try {
     if (!history.exists) await createSchema(session, historyTable[0], signal);
     const rights = await askRights(session, historyTable, signal);
-    if (history.exists) mustBeAllowedToRecord(historyTable, rights);
-    const prepared = { ...target, hasJournal: rights.mayWriteJournal ?? rights.mayCreate };
+    if (history.exists) mustBeAllowed("insert", rights, historyTable);
+    const prepared = { ...target, hasJournal: rights.journal ?? rights.create };
     // With IF NOT EXISTS too, the server wants the right to create tables.
     const missing = [
       ...(history.exists ? [] : [createHistoryTable(historyTable)]),
-      ...(rights.mayWriteJournal === null && rights.mayCreate ? [createJournal(historyTable)] : []),
+      ...(rights.journal === null && rights.create ? [createJournal(historyTable)] : []),
       // Without the journal's row: that migration is not the user's.
-      ...(history.rows.some(({ id }) => id === builtIn.id) ? [] : [record(target, builtIn)]),
+      ...(history.rows.some(({ id }) => id === builtIn.id)
+        ? []
+        : [record(target, builtIn, msSinceBegin)]),
     ];
     const sql = `begin; ${missing.join("; ")}; commit`;
     if (missing.length > 0)
@@ -58,40 +60,45 @@ export async function createSchema(
   }
 }
 
-type Rights = {
-  readonly mayInsert: boolean;
-  readonly mayCreate: boolean;
-  /** Null where there is no journal yet. */
-  readonly mayWriteJournal: boolean | null;
+/** What the role may do, and where. */
+export type Rights = {
+  /** History rows. */
+  readonly insert: boolean;
+  readonly delete: boolean;
+  /** Tables, in the schema of the history. */
+  readonly create: boolean;
+  /** Write in the journal; null where there is none yet. */
+  readonly journal: boolean | null;
 };
 
-async function askRights(
+/** Asks what the role may do. The schema of the history exists. */
+export async function askRights(
   session: Session,
   historyTable: Target["historyTable"],
   signal: AbortSignal,
 ): Promise<Rights> {
-  const regclass = (table: readonly string[]): string =>
-    `pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))})::oid`;
-  const journal = regclass(journalTable(historyTable));
+  const may = (table: readonly string[], right: string): string =>
+    `pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))})::oid, '${right}')`;
+  const journal = journalTable(historyTable);
   const [answer] = await session.query(
-    `select pg_catalog.has_table_privilege(${regclass(historyTable)}, 'insert') as may_insert,
-      pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as may_create,
-      pg_catalog.has_table_privilege(${journal}, 'insert') and pg_catalog.has_table_privilege(${journal}, 'delete') as may_write_journal`,
+    `select ${may(historyTable, "insert")} as insert, ${may(historyTable, "delete")} as delete,
+      ${may(journal, "insert")} and ${may(journal, "delete")} as journal,
+      pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as create`,
     signal,
   );
-  const row = answer?.rows[0] ?? {};
-  return {
-    mayInsert: row["may_insert"] === true,
-    mayCreate: row["may_create"] === true,
-    mayWriteJournal: row["may_write_journal"] as boolean | null,
-  };
+  return answer?.rows[0] as Rights;
 }
 
-function mustBeAllowedToRecord(historyTable: Target["historyTable"], { mayInsert }: Rights): void {
-  if (mayInsert) return;
+/** @throws HeadgateError refused (77) when the role may not add or remove history rows */
+export function mustBeAllowed(
+  right: "insert" | "delete",
+  rights: Rights,
+  historyTable: Target["historyTable"],
+): void {
+  if (rights[right]) return;
   const table = quoteTable(historyTable);
   throw new HeadgateError("refused", `the history table ${table} may not be written`, {
-    fix: `grant insert on ${table} to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
+    fix: `grant ${right} on ${table} to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
   });
 }
 

@@ -1,22 +1,50 @@
 import { HeadgateError } from "../errors.ts";
+import type { Migration } from "../migrations/folder.ts";
+import type { AppliedRow } from "../migrations/history.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
 import { stepTable } from "./step-table.ts";
-import { noting } from "./journal.ts";
+import { msSinceBegin, noting } from "./journal.ts";
 import type { Target } from "./target.ts";
 
 /**
- * The INSERT of a history row, and of the journal's. It records a NULL hash, which the table refuses, if the session no longer has the
- * migration lock (a file may have run pg_advisory_unlock_all): then the whole transaction fails with it.
- * @param ms SQL for the milliseconds it took; without it, the time since the transaction began
+ * The INSERT of a history row, and of the journal's. It records a NULL hash, which the table refuses, if the session
+ * no longer has the migration lock (a file may have run pg_advisory_unlock_all): then the whole transaction fails.
+ * @param ms SQL for the milliseconds it took
  */
 export function record(
   target: Target,
   row: { id: number; name: string; hash: string },
-  ms?: string,
+  ms: string,
 ): string {
-  return `${noting(target, row, "applied", ms)}insert into ${quoteTable(target.historyTable)} (id, name, hash) values (${row.id}, ${quoteLiteral(row.name)},
-    case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
+  const noted = noting(target, row, "applied", ms);
+  return `${noted === undefined ? "" : `with ${noted} `}insert into ${quoteTable(target.historyTable)} (id, name, hash)
+    values (${row.id}, ${quoteLiteral(row.name)}, case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
+}
+
+/**
+ * The removal of a history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
+ * and also when the row is not there.
+ */
+function remove(target: Target, row: AppliedRow, ms: string): string {
+  const table = quoteTable(target.historyTable);
+  const gone = `gone as (delete from ${table} where id = ${row.id} and hash = ${quoteLiteral(row.hash)} and ${target.lockIsHeld} returning id)`;
+  const parts = [gone, noting(target, row, "undone", ms)].filter((part) => part !== undefined);
+  return `with ${parts.join(", ")}
+    insert into ${table} (id, name, hash) select ${row.id}, ${quoteLiteral(row.name)}, null where not exists (select from gone)`;
+}
+
+/**
+ * The statement that notes in the history what a file has done: it adds the row of a migration, or removes it.
+ * @param ms SQL for the milliseconds it took
+ */
+export function noteOf(
+  target: Target,
+  { id, name, checksum, undoes }: Migration,
+  ms: string = msSinceBegin,
+): string | undefined {
+  if (undoes === undefined) return record(target, { id, name, hash: checksum }, ms);
+  return undoes === null ? undefined : remove(target, undoes, ms);
 }
 
 /**

@@ -17,13 +17,32 @@ const controls =
 const outlives =
   /^(PREPARE|LISTEN|LOAD|DECLARE|CREATE (LOCAL |GLOBAL )?(TEMP|TEMPORARY) (TABLE|SEQUENCE))\b/;
 
+/** How a refusal calls the files, by what is to be done with them. */
+const calls = {
+  apply: "pending files cannot be applied as they are; nothing was changed",
+  undo: "undo files cannot be run as they are; nothing was changed",
+} as const;
+
 /**
  * Splits the pending files, and refuses those that would escape their transaction, or that the server could not even
  * read. A COMMIT in the middle of a file would commit half of it without its history row.
  * @param isPooled whether a pooler stands between headgate and the server
  * @throws HeadgateError sql_failed (1), or usage (64) for what only the pooler forbids, listing every finding
  */
-export function readPending(pending: readonly Migration[], isPooled: boolean): readonly Readable[] {
+export const readPending = (
+  pending: readonly Migration[],
+  isPooled: boolean,
+): readonly Readable[] => readFiles(pending, isPooled, calls.apply);
+
+/** The same for undo files. @throws as readPending */
+export const readUndos = (undos: readonly Migration[], isPooled: boolean): readonly Readable[] =>
+  readFiles(undos, isPooled, calls.undo);
+
+function readFiles(
+  pending: readonly Migration[],
+  isPooled: boolean,
+  refusal: string,
+): readonly Readable[] {
   const files = pending.map(readStatements);
   const problems = files.flatMap(({ migration, problems: own }) =>
     own.map((problem) => {
@@ -32,11 +51,10 @@ export function readPending(pending: readonly Migration[], isPooled: boolean): r
     }),
   );
   if (problems.length > 0) {
-    throw new HeadgateError(
-      "sql_failed",
-      "pending files cannot be applied as they are; nothing was changed",
-      { problems, fix: "correct the files and run again" },
-    );
+    throw new HeadgateError("sql_failed", refusal, {
+      problems,
+      fix: "correct the files and run again",
+    });
   }
   if (isPooled) refuseBehindPooler(files);
   return files;
@@ -115,7 +133,7 @@ function refuseBehindPooler(files: readonly Readable[]): void {
   if (problems.length === 0) return;
   throw new HeadgateError(
     "usage",
-    "the connection goes through a pooler, and some pending files cannot be applied that way; nothing was changed",
+    "the connection goes through a pooler, and some of the files cannot be run that way; nothing was changed",
     {
       problems,
       fix: "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one",

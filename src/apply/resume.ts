@@ -1,6 +1,6 @@
 import type { Migration } from "../migrations/folder.ts";
 import { lineAndColumn } from "./sql-failure.ts";
-import type { Step, StepRow } from "./step-table.ts";
+import { type Step, type StepRow, stepsKey } from "./step-table.ts";
 
 /** Where a file without a transaction goes on. */
 export type Resume = {
@@ -21,7 +21,7 @@ export function findResume(
   steps: readonly Step[],
   rows: readonly StepRow[],
 ): Resume {
-  const own = rows.filter((row) => row.migration === migration.id);
+  const own = rows.filter((row) => row.migration === stepsKey(migration));
   const done = own.filter(({ state }) => state === "done");
   const edited = done.find(({ step, hash }) => steps[step - 1]?.hash !== hash);
   if (edited !== undefined) {

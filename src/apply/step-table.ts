@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { Migration } from "../migrations/folder.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { Statement } from "../sql/statements.ts";
@@ -14,6 +15,7 @@ import type { Target } from "./target.ts";
 type StepState = "started" | "failed" | "done";
 
 export type StepRow = {
+  /** As `stepsKey` has it. */
   readonly migration: number;
   /** From 1. */
   readonly step: number;
@@ -37,6 +39,10 @@ const longestStatement = 10_000;
 /** Beside the history table, under its name with `_steps`. It holds unfinished files only. */
 export const stepTable = ([schema, table]: readonly [string, string]) =>
   [schema, beside(table, "_steps")] as const;
+
+/** Under which number the steps of a file are noted: those of a file that undoes 7 under -7. */
+export const stepsKey = ({ id, undoes }: Pick<Migration, "id" | "undoes">): number =>
+  undoes === undefined ? id : -id;
 
 /** Numbers the statements of a file. A change of line endings is no edit. */
 export function toSteps(sql: string, statements: readonly Statement[]): readonly Step[] {
@@ -80,10 +86,10 @@ export function createStepTable(historyTable: readonly [string, string]): string
 }
 
 /** One statement that notes a step as started. Like the history row, it fails unless the migration lock is held. */
-export function markStarted(target: Target, migration: number, step: Step): string {
+export function markStarted(target: Target, key: number, step: Step): string {
   const text = hideSecrets(step.text).slice(0, longestStatement);
   return `insert into ${quoteTable(stepTable(target.historyTable))} as steps (migration, step, hash, statement, state)
-    values (${migration}, ${step.number}, case when ${target.lockIsHeld} then ${quoteLiteral(step.hash)} end, ${quoteLiteral(text)}, 'started')
+    values (${key}, ${step.number}, case when ${target.lockIsHeld} then ${quoteLiteral(step.hash)} end, ${quoteLiteral(text)}, 'started')
     on conflict (migration, step) do update set hash = excluded.hash, statement = excluded.statement,
       state = excluded.state, started_at = excluded.started_at, ended_at = null`;
 }
@@ -91,17 +97,17 @@ export function markStarted(target: Target, migration: number, step: Step): stri
 /** One statement that notes how a step ended. */
 export function markEnded(
   target: Target,
-  migration: number,
+  key: number,
   step: number,
   state: "done" | "failed",
 ): string {
   return `update ${quoteTable(stepTable(target.historyTable))} set state = '${state}', ended_at = pg_catalog.clock_timestamp(),
-    hash = case when ${target.lockIsHeld} then hash end where migration = ${migration} and step = ${step}`;
+    hash = case when ${target.lockIsHeld} then hash end where migration = ${key} and step = ${step}`;
 }
 
 /** Forgets the steps behind this one: all those of a finished file, or those a file no longer has. */
-export function forgetSteps(target: Target, migration: number, behind = 0): string {
-  return `delete from ${quoteTable(stepTable(target.historyTable))} where migration = ${migration} and step > ${behind}`;
+export function forgetSteps(target: Target, key: number, behind = 0): string {
+  return `delete from ${quoteTable(stepTable(target.historyTable))} where migration = ${key} and step > ${behind}`;
 }
 
 /** SQL for the milliseconds that the steps of a file took, also those of earlier runs. */

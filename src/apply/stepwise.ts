@@ -19,6 +19,8 @@ export type Stepwise = {
   readonly steps: readonly Step[];
   /** The SETs so far: each step starts from a clean session, and they are put before it. */
   readonly settings: Step[];
+  /** Removes the history row of the migration that the file undoes; its first step to take effect takes this along. */
+  removal: string | undefined;
   readonly signal: AbortSignal;
 };
 
@@ -40,11 +42,22 @@ export function remember(file: Stepwise, step: Step): void {
   if (mannerOf(file.migration.sql, step) === "setting") file.settings.push(step);
 }
 
-export function settingsPart({
+function settingsPart({
   settings,
 }: Stepwise): { own: string; statements: number } | undefined {
   if (settings.length === 0) return undefined;
   return { own: settings.map(({ text }) => `${text}\n;`).join(""), statements: settings.length };
+}
+
+/**
+ * What comes before a step in its transaction. The history row of an undone migration goes first, as the role headgate
+ * connected as: from then on no server that needs the migration starts.
+ */
+export function partBefore(file: Stepwise): { own: string; statements: number } | undefined {
+  const settings = settingsPart(file);
+  if (file.removal === undefined) return settings;
+  const { own, statements } = settings ?? { own: "", statements: 0 };
+  return { own: `${file.removal}\n;${own}`, statements: statements + 1 };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { HeadgateError } from "../errors.ts";
-import { markEnded, type StepRow } from "./step-table.ts";
+import { markEnded, type StepRow, stepsKey } from "./step-table.ts";
 import { explaining, lineAndColumn } from "./sql-failure.ts";
 import { settle } from "./settle.ts";
 import { checkpoint, prepare, type Stepwise } from "./stepwise.ts";
@@ -39,7 +39,7 @@ export async function settleUnfinished(
     };
   }
   if (settled.is === "done" && !isEdited) {
-    await checkpoint(file, markEnded(target, migration.id, row.step, "done"));
+    await checkpoint(file, markEnded(target, stepsKey(migration), row.step, "done"));
     target.log.info({ ...facts, was: row.state }, "found that an unfinished step is done");
     return { isDone: true };
   }

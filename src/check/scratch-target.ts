@@ -1,15 +1,16 @@
 import { hostname } from "node:os";
-import { applyPending } from "../apply/apply-pending.ts";
 import { prepareHistory } from "../apply/prepare-history.ts";
+import { type Readable, readPending, readUndos } from "../apply/refuse.ts";
+import { runFiles } from "../apply/run-files.ts";
 import type { Target } from "../apply/target.ts";
 import { HeadgateError } from "../errors.ts";
 import { readSchema, type SchemaObject } from "../fingerprint/schema.ts";
 import { ownTables } from "../gate/own-tables.ts";
 import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
-import { builtIn, type History, locateHistory } from "../migrations/history.ts";
+import { locateHistory } from "../migrations/history.ts";
 import { nameApplication } from "../postgres/application-name.ts";
-import { askFacts, quoteTable } from "../postgres/facts.ts";
+import { askFacts } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { migrationSettings, setForSession } from "../postgres/session-settings.ts";
 
@@ -54,19 +55,20 @@ export async function prepareTarget(
     log: { ...log, info: log.debug },
   };
   await prepareHistory(target, { exists: false, rows: [] }, signal);
-  const history: History = { exists: true, rows: [{ ...builtIn, executedAt: null }] };
-  const apply = (migration: Migration): Promise<void> =>
-    applyPending(target, [migration], history, signal);
+  const run = async (files: readonly Readable[], past: "applied" | "undone"): Promise<void> => {
+    const phase = past === "applied" ? "migrate" : "rollback";
+    await runFiles(target, files, { phase, past }, () => Promise.resolve(target), ignore, signal);
+  };
   return {
-    apply,
-    undo: async (migration, undoFile) => {
-      // It gets a row of its own, which goes with that of the migration.
-      await apply({ ...undoFile, id: -migration.id, name: `undo ${migration.id}` });
-      const rows = `id in (${migration.id}, ${-migration.id})`;
-      await session.query(`delete from ${quoteTable(historyTable)} where ${rows}`, signal);
+    apply: (migration) => run(readPending([migration], false), "applied"),
+    undo: ({ id, name, checksum: hash }, undoFile) => {
+      const undoes = { id, name, hash, executedAt: null };
+      return run(readUndos([{ ...undoFile, undoes }], false), "undone");
     },
   };
 }
+
+const ignore = (): void => undefined;
 
 /** Reads the schema without headgate's own tables. */
 export function readScratch(

@@ -5,7 +5,7 @@ import { type CheckedSet, type RoundTrip, roundTrip } from "../check/round-trip.
 import { rules } from "../check/rules.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
-import { print } from "../report/print.ts";
+import { fence } from "../report/summary-text.ts";
 import type { SqlSet } from "../sets.ts";
 
 /** `headgate check`: what can be said of the files before they meet a database that matters. */
@@ -33,7 +33,8 @@ export async function check(context: Context): Promise<number> {
       ...(trip === undefined ? {} : { roundTrip: { up: trip.up, down: trip.down } }),
       findings: sortFindings([...found, ...(trip?.findings ?? [])]),
     };
-    print(config.json ? toJson(report) : toText(report, annotates));
+    const text = config.json ? toJson(report) : toText(report, annotates);
+    context.print(text, fence(toText(report, false)));
     return report;
   };
   const report = await withTrip(context, checked, found, tell);

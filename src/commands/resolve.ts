@@ -14,9 +14,12 @@ export async function resolve(context: Context): Promise<number> {
     async ({ target }) => {
       const rows = (await readSteps(target.session, target.historyTable, signal)) ?? [];
       const unfinished = rows.filter(({ state }) => state !== "done");
-      const row = unfinished.find((other) => other.migration === migration && other.step === step);
+      // A migration is either on its way to be applied or to be undone (noted under -7), never both.
+      const row = unfinished.find(
+        (other) => Math.abs(other.migration) === migration && other.step === step,
+      );
       if (row === undefined) throw notInDoubt(`${migration}:${step}`, unfinished);
-      const sql = markEnded(target, migration, step, isDone ? "done" : "failed");
+      const sql = markEnded(target, row.migration, step, isDone ? "done" : "failed");
       await target.session.query(sql, signal);
       const facts = { step: `${migration}:${step}`, statement: row.statement.slice(0, 500) };
       const next = isDone ? "the next run goes on behind it" : "the next run begins with it";
@@ -30,7 +33,7 @@ function notInDoubt(
   step: string,
   unfinished: readonly { readonly migration: number; readonly step: number }[],
 ): HeadgateError {
-  const names = unfinished.map((row) => `${row.migration}:${row.step}`);
+  const names = unfinished.map((row) => `${Math.abs(row.migration)}:${row.step}`);
   return new HeadgateError(
     "history_mismatch",
     `step ${step} is not in doubt; nothing was changed`,

@@ -23,6 +23,7 @@ export async function run(context: Context, env: NodeJS.ProcessEnv): Promise<nev
   await waitForDependencies(config.waitFor, config.waitForTimeoutMs, signal, log);
   await openGates(context, sets);
 
+  context.summarize(`became ${server.file}`);
   return handOver(
     { server, environment, blockingFlags, ...(softLimit === undefined ? {} : { softLimit }) },
     log,

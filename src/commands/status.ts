@@ -1,7 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import { isSql, prepareSets } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
-import { print } from "../report/print.ts";
 import { driftText, findDrift } from "../status/drift.ts";
 import { migratorStatus } from "../status/migrator-status.ts";
 import type { SetStatus } from "../status/set-status.ts";
@@ -20,7 +19,7 @@ export async function status(context: Context): Promise<number> {
   const drift = config.drift ? await findDrift(context, sets) : undefined;
   const json = { ...toJson(found), ...(drift === undefined ? {} : { drift }) };
   const text = `${toText(found)}${drift === undefined ? "" : `\n${driftText(drift)}`}`;
-  print(config.json ? `${JSON.stringify(json, null, 2)}\n` : text);
+  context.print(config.json ? `${JSON.stringify(json, null, 2)}\n` : text);
   if (drift !== undefined && "differences" in drift && drift.differences.length > 0)
     log.warn({ phase: "status", objects: drift.differences.length }, "found drift");
   if (!config.exitCode) return 0;

@@ -3,7 +3,6 @@ import { HeadgateError } from "../errors.ts";
 import { lookAtSets, type SetState } from "../gate/look-at-sets.ts";
 import { prepareSets } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
-import { print } from "../report/print.ts";
 
 /** Between looks of --wait, spread over the interval so that the pods of a roll-out do not look together. */
 const pollMs = 2000;
@@ -27,7 +26,7 @@ export async function verify(context: Context): Promise<number> {
       for (const { ahead } of states)
         if (ahead !== undefined)
           log.warn({ phase: "verify", ahead }, "found the database ahead of this image");
-      return print(states.map((state) => `${describe(state)}\n`).join(""));
+      return context.print(states.map((state) => `${describe(state)}\n`).join(""));
     }
     const waited = performance.now() - started;
     if (!config.waitUntilApplied || waited >= config.lockWaitMs) {

@@ -1,10 +1,10 @@
-import { applyPending } from "../apply/apply-pending.ts";
 import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type Look, lookAtHistory } from "../migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import type { Log } from "../report/log.ts";
 import { isUnchecked, keepChecked } from "./after-check.ts";
+import { applyOrUndo, readUndosOf } from "./apply-or-undo.ts";
 import { betweenHooks, runAfter } from "./hooks.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
@@ -58,10 +58,13 @@ async function applyUnderLock(
     pending: pending.map(({ id, name }) => ({ id, name })),
   };
   if (pending.length > 0) {
-    log.info({ phase: "lock", pending: pending.length }, "locked");
+    const undos = readUndosOf(context, target, pending);
+    log.info({ phase: "lock", applied: plan.applied.length, pending: pending.length }, "locked");
     began(listNames(pending));
     return keepChecked(context, target, () =>
-      betweenHooks(context, target, hookPlan, () => applyPending(target, pending, history, signal)),
+      betweenHooks(context, target, hookPlan, () =>
+        applyOrUndo(context, target, pending, history, undos),
+      ),
     );
   }
   if (await isUnchecked(context, target.session, signal)) {

@@ -5,6 +5,7 @@ import { parseFileName } from "postgres-migrations/dist/file-name-parser.js";
 import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
 import { type Directives, readDirectives } from "./directives.ts";
+import type { AppliedRow } from "./history.ts";
 import { type Problem, sentenceOf } from "./problem.ts";
 
 /** One SQL file. */
@@ -24,6 +25,8 @@ export type Migration = {
   readonly directives: Directives;
   /** What makes it impossible to apply; harmless when it was applied long ago. */
   readonly defects: readonly Problem[];
+  /** Of a file that undoes a migration: the history row that goes with it; null when a run before has removed it. */
+  readonly undoes?: AppliedRow | null;
 };
 
 /** The column types of the history table limit what can be recorded: integer id, varchar(100) name. */

@@ -39,6 +39,10 @@ export const builtIn = {
   hash: "e18db593bcde2aca2a408c4d1100f6abba2195df",
 } as const;
 
+/** The number of the newest migration that is applied; 0 when none is. */
+export const newestOf = ({ rows }: History): number =>
+  Math.max(builtIn.id, ...rows.map(({ id }) => id));
+
 /** The statement of migration 0, for a table of any name. */
 export const createHistoryTable = (names: readonly string[]): string =>
   `create table if not exists ${quoteTable(names)} (

@@ -1,7 +1,7 @@
 import { HeadgateError } from "../errors.ts";
 import { isSameText } from "./checksum.ts";
 import type { Migration } from "./folder.ts";
-import { type AppliedRow, builtIn, type History } from "./history.ts";
+import { type AppliedRow, builtIn, type History, newestOf } from "./history.ts";
 import { sentenceOf } from "./problem.ts";
 
 /** How the files of this image and the history of the database relate. */
@@ -24,7 +24,7 @@ export function planMigrations(migrations: readonly Migration[], history: Histor
   const rows = new Map(history.rows.map((row) => [row.id, row]));
   const files = new Set(migrations.map(({ id }) => id));
   const newestFile = migrations.at(-1)?.id ?? 0;
-  const newestApplied = Math.max(0, ...rows.keys());
+  const newestApplied = newestOf(history);
 
   const found = migrations.filter(({ id }) => rows.has(id));
   const changed = found.flatMap((migration) => {

@@ -3,12 +3,18 @@ export function formatText(record: Record<string, unknown>): string {
   const { level, time, msg, problems, fix, excerpt, ...facts } = record;
   const clock = String(time).slice(11, 23);
   const mark = level === "info" ? "" : `${String(level).toUpperCase()} `;
-  const pairs = Object.entries(facts).map(([key, value]) => ` ${key}=${formatValue(value)}`);
-  const lines = [`${clock} headgate: ${mark}${String(msg)}${pairs.join("")}`];
+  const lines = [`${clock} headgate: ${mark}${String(msg)}${formatFacts(facts)}`];
   if (Array.isArray(problems)) lines.push(...problems.map((problem) => `  - ${String(problem)}`));
   if (typeof excerpt === "string") lines.push(...excerpt.split("\n").map((line) => `  ${line}`));
   if (typeof fix === "string") lines.push(`  to do: ${fix}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** ` migration=1_init.sql ms=12` */
+export function formatFacts(facts: Readonly<Record<string, unknown>>): string {
+  return Object.entries(facts)
+    .map(([key, value]) => ` ${key}=${formatValue(value)}`)
+    .join("");
 }
 
 function formatValue(value: unknown): string {

@@ -1,12 +1,14 @@
 import type { PreparedSql } from "../gate/prepare-sets.ts";
 import { lookWhenReady } from "../look.ts";
+import { undoStepsOf } from "../apply/half-undone.ts";
 import { type JournalRow, readJournal } from "../apply/journal.ts";
-import { readSteps } from "../apply/step-table.ts";
+import { readSteps, type StepRow } from "../apply/step-table.ts";
 import { lockKeys } from "../lock/key.ts";
 import { findHolder } from "../lock/lock.ts";
 import { type AppliedRow, type History, locateHistory } from "../migrations/history.ts";
 import { type Plan, planMigrations, planProblems } from "../migrations/plan.ts";
 import type { Session } from "../postgres/session.ts";
+import { readUndoFiles } from "../migrations/undo-files.ts";
 import { splitStatements } from "../sql/statements.ts";
 import type { SetStatus } from "./set-status.ts";
 
@@ -15,7 +17,7 @@ type Entry = {
   name: string;
   state: string;
   executedAt: string | null;
-  /** Of a file without a transaction that has been begun. */
+  /** Of a file without a transaction, or one that undoes it, that has been begun. */
   steps?: { done: number; of: number };
   /** Null where the journal does not know: another tool applied it, or headgate before it kept one. */
   ms: number | null;
@@ -31,7 +33,7 @@ export async function sqlStatus({ context, migrations }: PreparedSql): Promise<S
   const located = answer.history.exists
     ? await locateHistory(session, historyTable, context.signal)
     : undefined;
-  const begun = await lookAtBegun(session, plan, located, context.signal);
+  const begun = await lookAtBegun(session, plan, located, config.migrationsDir, context.signal);
   const journal =
     located === undefined ? undefined : await readJournal(session, located, context.signal);
   session.end();
@@ -47,31 +49,37 @@ export async function sqlStatus({ context, migrations }: PreparedSql): Promise<S
 
 type Begun = ReadonlyMap<number, Pick<Entry, "state" | "steps">>;
 
-/** The pending files without a transaction of which some steps are done, and one may be in doubt. */
+/** The pending files of which some steps are applied or undone, and one may be in doubt. */
 async function lookAtBegun(
   session: Session,
   plan: Plan,
   historyTable: readonly [string, string] | undefined,
+  migrationsDir: string,
   signal: AbortSignal,
 ): Promise<Begun> {
   const begun = new Map<number, Pick<Entry, "state" | "steps">>();
-  const files = plan.pending.filter(({ directives }) => !directives.isTransactional);
-  if (historyTable === undefined || files.length === 0) return begun;
+  const { pending } = plan;
+  if (historyTable === undefined || pending.length === 0) return begun;
   const rows = (await readSteps(session, historyTable, signal)) ?? [];
   if (rows.length === 0) return begun;
   // A step that was started is being run, if somebody has the lock.
   const holder = await findHolder(session, lockKeys(...historyTable), signal);
-  for (const { id, sql } of files) {
-    const own = rows.filter(({ migration }) => migration === id);
-    if (own.length === 0) continue;
+  const set = (id: number, own: readonly StepRow[], sql: string, unfinished: string): void => {
+    if (own.length === 0) return;
     const isStarted = own.some(({ state }) => state === "started");
     begun.set(id, {
-      state: holder !== undefined ? "running" : isStarted ? "in doubt" : "unfinished",
+      state: holder !== undefined ? "running" : isStarted ? "in doubt" : unfinished,
       steps: {
         done: own.filter(({ state }) => state === "done").length,
         of: splitStatements(sql).statements.length,
       },
     });
+  };
+  const undoFiles = readUndoFiles(migrationsDir, pending);
+  for (const { id, sql } of pending) {
+    const applied = rows.filter(({ migration }) => migration === id);
+    set(id, applied, sql, "unfinished");
+    set(id, undoStepsOf(id, rows), undoFiles.get(id)?.sql ?? "", "half undone");
   }
   return begun;
 }

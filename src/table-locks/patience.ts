@@ -68,6 +68,7 @@ export async function withPatience<T>(
   const look = (): Promise<Blocker[]> => findBlockers(session, wanted, manners.showQueries, signal);
   let known: ReadonlySet<string> | undefined;
   let isAlone = manners.isAlone === true;
+  let hasWaited = false;
   let tries = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
   let lastLongTry = started - autovacuumEveryMs + autovacuumFirstMs;
@@ -96,8 +97,12 @@ export async function withPatience<T>(
     const isTried = old.length === 0 || isLongTry;
     let cause: unknown;
     if (isTried) {
+      const ms = Math.round(waited());
       try {
-        return await attempt(limit);
+        const done = await attempt(limit);
+        if (hasWaited)
+          log.info({ phase: "table-lock", migration: subject, tries, ms }, "got its table locks");
+        return done;
       } catch (error) {
         cause = error instanceof HeadgateError ? error.cause : error;
         if (!isWorthAnotherTry(cause)) throw error;
@@ -118,6 +123,7 @@ export async function withPatience<T>(
         "waiting for a table lock",
       );
     }
+    hasWaited = true;
     const pause = isTried
       ? Math.random() * Math.min(firstPauseMs * 2 ** tries, longestPauseMs)
       : lookEveryMs;

@@ -1,0 +1,103 @@
+import { basename } from "node:path";
+import { HeadgateError } from "../errors.ts";
+import type { Migration } from "../migrations/folder.ts";
+import { ConnectionLost } from "../postgres/session.ts";
+import { applyBySteps } from "./by-steps.ts";
+import { clearInvalidOfFile } from "./index-builds.ts";
+import { applyInTransaction } from "./in-transaction.ts";
+import { noticeReporter } from "./notices.ts";
+import type { Readable } from "./refuse.ts";
+import { explaining } from "./sql-failure.ts";
+import { readSteps } from "./step-table.ts";
+import type { Target } from "./target.ts";
+
+/** What is done with files, in the words of the log. */
+type Deed = { readonly phase: "migrate" | "rollback"; readonly past: "applied" | "undone" };
+
+/**
+ * Runs files in order, each with its note in the history, and says so after each.
+ * @param prepare comes before the first of them, and gives what they are run on
+ * @param ended is called with each file that is through
+ * @returns what they were run on
+ * @throws HeadgateError sql_failed (1), history_mismatch (65) for a step in doubt, refused (77) without the rights,
+ * lock_timeout (75) when table locks could not be had, not_ready (69) when the connection was lost
+ */
+export async function runFiles(
+  { log, session }: Target,
+  files: readonly Readable[],
+  { phase, past }: Deed,
+  prepare: () => Promise<Target>,
+  ended: (migration: Migration) => void,
+  signal: AbortSignal,
+): Promise<Target> {
+  const notices = noticeReporter(log);
+  session.onNotice(notices.listen);
+  let current: Migration | undefined;
+  try {
+    const target = await prepare();
+    let isAlone = false;
+    for (const [index, file] of files.entries()) {
+      current = file.migration;
+      notices.begin(current.fileName);
+      const began = performance.now();
+      const next = files[index + 1];
+      isAlone = runsInTransaction(current)
+        ? await runOne(target, file, isAlone, next, signal)
+        : await runSteps(target, file, signal);
+      const ms = Math.round(performance.now() - began);
+      log.info({ phase, migration: basename(current.fileName), ms }, past);
+      ended(current);
+    }
+    return target;
+  } catch (error) {
+    throw error instanceof ConnectionLost ? connectionLost(error, current, phase) : error;
+  } finally {
+    notices.finish();
+  }
+}
+
+/** One that a run before has begun by steps goes on by steps. */
+const runsInTransaction = ({ directives, undoes }: Migration): boolean =>
+  directives.isTransactional && undoes !== null;
+
+async function runOne(
+  target: Target,
+  file: Readable,
+  isAlone: boolean,
+  next: Readable | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { migration, statements } = file;
+  await explaining(migration, "when INVALID indexes were dropped", "nothing of the file ran", () =>
+    clearInvalidOfFile(target, migration, statements, signal),
+  );
+  return applyInTransaction(target, file, isAlone, next, signal);
+}
+
+async function runSteps(target: Target, file: Readable, signal: AbortSignal): Promise<false> {
+  const rows = await readSteps(target.session, target.historyTable, signal);
+  await applyBySteps(target, file.migration, file.statements, rows, signal);
+  return false;
+}
+
+function connectionLost(
+  cause: ConnectionLost,
+  current: Migration | undefined,
+  phase: Deed["phase"],
+): HeadgateError {
+  const verb = phase === "migrate" ? "was applied" : "was run";
+  const during =
+    current === undefined ? "the history table was prepared" : `${current.path} ${verb}`;
+  const isAtomic = current === undefined || runsInTransaction(current);
+  return new HeadgateError(
+    "not_ready",
+    `the connection to Postgres was lost while ${during}: ${cause.message}`,
+    {
+      fix: isAtomic
+        ? "run again: the file was either rolled back or completed together with its record"
+        : "run again: it goes on with the step that was running",
+      details: { phase, migration: current?.fileName },
+      cause,
+    },
+  );
+}

@@ -1,0 +1,113 @@
+import { type Folder, goalOf, halfApplied, planUndo, refuseProblems } from "../apply/undo-plan.ts";
+import { readSteps, type StepRow } from "../apply/step-table.ts";
+import { undoMigrations } from "../apply/undo.ts";
+import { HeadgateError } from "../errors.ts";
+import type { Context } from "../look.ts";
+import {
+  builtIn,
+  type History,
+  locateHistory,
+  type Look,
+  lookAtHistory,
+  newestOf,
+} from "../migrations/history.ts";
+import { listNames } from "../migrations/plan.ts";
+import type { Session } from "../postgres/session.ts";
+import { markPoint } from "./restore-point.ts";
+import { underLock } from "./under-lock.ts";
+import { type Locked, takeHistoryLock } from "./with-lock.ts";
+
+type UndoLook = Look & { readonly steps: readonly StepRow[] };
+
+/** What was asked for, as it stood at the first look: those started together then undo no more than one of them. */
+type Aim = { readonly goal: number; readonly newest: number };
+
+/**
+ * Undoes the newest migrations: looks, takes the lock, looks again and undoes what is beyond the goal.
+ * @throws HeadgateError usage (64), history_mismatch (65) before anything runs; later as undoMigrations does, and says
+ * what stays undone
+ */
+export async function rollBack(context: Context, folder: Folder): Promise<void> {
+  const { config, log, signal } = context;
+  const wanted = config.rollback ?? {};
+  let aim: Aim | undefined;
+  const aimOf = ({ history, steps }: Pick<UndoLook, "history" | "steps">): Aim =>
+    (aim ??= {
+      goal: goalOf(folder, wanted, history, steps),
+      newest: newestOf(history),
+    });
+
+  await underLock<UndoLook, Locked>(context, {
+    look: (session, limit) => lookAtAll(context, session, limit),
+    wants: (look) => {
+      const { history, steps } = look;
+      const { goal, newest } = aimOf(look);
+      const { undos, problems } = planUndo(folder, history, steps, goal);
+      refuseNewer(wanted.to === undefined ? newest : undefined, history);
+      refuseProblems(problems);
+      if (undos.length > 0 || halfApplied(folder, history, steps, goal).length > 0) return true;
+      reportNothing(context, history);
+      return false;
+    },
+    take: (session, look) => takeHistoryLock(context, session, look),
+    work: async ({ target, history }) => {
+      const steps = (await readSteps(target.session, target.historyTable, signal)) ?? [];
+      const { goal, newest } = aimOf({ history, steps });
+      refuseNewer(wanted.to === undefined ? newest : undefined, history);
+      const { undos, problems } = planUndo(folder, history, steps, goal);
+      // Only now, because steps that another headgate has under way are no obstacle until it ends.
+      refuseProblems([...problems, ...halfApplied(folder, history, steps, goal)]);
+      if (undos.length === 0) return reportNothing(context, history);
+      const applied = history.rows.filter(({ id }) => id !== builtIn.id).length;
+      log.info({ phase: "lock", applied, undo: listNames(undos) }, "locked");
+      await markPoint(target.session, log, signal);
+      await tellingHowFar(goal, (ended) => undoMigrations(target, undos, ended, signal));
+    },
+  });
+}
+
+async function lookAtAll(
+  { config }: Context,
+  session: Session,
+  limit: AbortSignal,
+): Promise<UndoLook> {
+  const look = await lookAtHistory(session, config.historyTable, limit);
+  const table = look.history.exists && (await locateHistory(session, config.historyTable, limit));
+  const steps = table ? await readSteps(session, table, limit) : undefined;
+  return { ...look, steps: steps ?? [] };
+}
+
+function reportNothing({ log }: Context, history: History): void {
+  log.info({ phase: "rollback", newest: newestOf(history) }, "found nothing to undo");
+}
+
+/** What has been applied since the first look is not what was meant to be undone. */
+function refuseNewer(newest: number | undefined, history: History): void {
+  if (newest === undefined || newestOf(history) <= newest) return;
+  throw new HeadgateError(
+    "history_mismatch",
+    `the newest migration was ${newest}, and is ${newestOf(history)} by now: somebody has migrated meanwhile; nothing was changed`,
+    { fix: "look at `headgate status`, then say with --to which migration is to stay" },
+  );
+}
+
+/** @throws what the work throws, with what stays undone and how to go on */
+async function tellingHowFar(
+  goal: number,
+  work: (ended: (undo: { readonly id: number; readonly name: string }) => void) => Promise<void>,
+): Promise<void> {
+  const undone: { readonly id: number; readonly name: string }[] = [];
+  try {
+    await work((undo) => undone.push(undo));
+  } catch (error) {
+    if (!(error instanceof HeadgateError)) throw error;
+    const { code, message, problems, fix, details, cause } = error;
+    const before = undone.length === 0 ? [] : [`undone before, and stays so: ${listNames(undone)}`];
+    throw new HeadgateError(code, message, {
+      problems: [...problems, ...before],
+      fix: `${fix}; \`headgate rollback --to ${goal}\` undoes exactly what is left`,
+      details,
+      cause,
+    });
+  }
+}

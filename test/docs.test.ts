@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { optionsOf, commandNames } from "../src/options.ts";
+import { mask, openConsole, readActs } from "./helpers/console.ts";
+import { artifacts } from "./helpers/headgate.ts";
+import { type Postgres, startPostgres } from "./helpers/postgres.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const pages = globSync("docs/commands/*.md", { cwd: root }).toSorted();
+const read = (page: string): string => readFileSync(join(root, page), "utf8");
+
+let server: Postgres;
+before(async () => {
+  server = await startPostgres();
+});
+after(() => server.stop());
+
+for (const artifact of artifacts) {
+  for (const page of pages) {
+    test(`D1 what ${page} shows is what headgate prints (${artifact.name})`, async () => {
+      const run = await openConsole(server, artifact);
+      for (const act of readActs(read(page))) {
+        if ("given" in act) {
+          await run(act.given);
+          continue;
+        }
+        const printed = await run(act.command);
+        assert.equal(mask(printed), mask(act.output), `$ ${act.command}`);
+      }
+    });
+  }
+}
+
+test("D2 each command has a page, which shows it at work, its options that are special to it and its exit codes", () => {
+  const withPages = commandNames.filter((name) => pages.includes(`docs/commands/${name}.md`));
+  for (const name of withPages) {
+    const page = read(`docs/commands/${name}.md`);
+    const shown = readActs(page).filter((act) => "command" in act);
+    assert.ok(shown.length > 0, `${name}: no console block`);
+    for (const option of optionsOf(name).filter(({ commands }) => commands?.length === 1)) {
+      assert.ok(page.includes(`--${option.name}`), `${name}: --${option.name} is not described`);
+    }
+    assert.match(page, /^\| code +\| meaning/m, `${name}: no table of exit codes`);
+  }
+  const index = read("docs/commands/README.md");
+  for (const name of withPages) assert.ok(index.includes(`(${name}.md)`), `${name} is not listed`);
+});
+
+test("D2 the links of the pages about commands lead somewhere", () => {
+  const wrong = pages.flatMap((page) => {
+    const links = read(page).matchAll(/\]\((?!https?:|#|mailto:)([^)#]+)(?:#[^)]*)?\)/g);
+    return [...links]
+      .filter(([, target = ""]) => !existsSync(join(root, dirname(page), target)))
+      .map(([, target]) => `${basename(page)}: ${target}`);
+  });
+  assert.deepEqual(wrong, []);
+});
