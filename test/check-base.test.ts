@@ -205,6 +205,25 @@ for (const artifact of artifacts) {
     assert.equal((await check(artifact, path, [])).exitCode, 0, "it is needed for --base only");
   });
 
+  test(`K2 in a hook of git, in a repository of somebody else, and beside an unreadable file it says what is true (${artifact.name})`, async () => {
+    const { path, git, commit } = branched();
+    commit({ "db/4_d.sql": table("d") });
+    const fromHook = { GIT_DIR: `${path}/.git`, GIT_INDEX_FILE: `${path}/.git/index` };
+    const { exitCode, stdout } = await check(artifact, path, undefined, fromHook);
+    assert.deepEqual([exitCode, stdout], [0, "checked 4 files: nothing found\n"]);
+    const asStranger = { GIT_TEST_ASSUME_DIFFERENT_OWNER: "1", HOME: path };
+    assert.match(
+      refusal(await check(artifact, path, undefined, asStranger)),
+      /dubious ownership .* git config --global --add safe\.directory /,
+    );
+    git("checkout", "--quiet", "main");
+    commit({ "db/4_d.js": "exports.generateSql = () => 'SELECT 1';" });
+    git("checkout", "--quiet", "-b", "other");
+    addMigrations(path, { "db/4_d.js": "throw new Error('out of coffee');" });
+    const { found } = await check(artifact, path);
+    assert.deepEqual(found, ["db/4_d.js:1:1: error: unreadable: out of coffee"]);
+  });
+
   test(`K2 a shallow clone, as CI makes it, is told to fetch the history (${artifact.name})`, async () => {
     const { path, commit } = branched();
     commit({ "db/4_d.sql": table("d") });

@@ -198,6 +198,11 @@ for (const artifact of artifacts) {
       assert.equal(lines.length, 1, "the configuration, and nothing to warn of");
       assert.equal("host" in (lines[0] ?? {}), false);
     }
+    const none = await runHeadgate(artifact, ["check"], {
+      env: { HEADGATE_SETS: '[{"name": "theirs", "migrator": "alembic"}]' },
+    });
+    assert.equal(none.exitCode, 64);
+    assert.match(none.lines.at(-1)?.msg ?? "", /no set of SQL files to check/);
     const gone = await runHeadgate(artifact, ["check", "--migrations", "/nowhere"]);
     assert.equal(gone.exitCode, 64);
     assert.match(gone.lines.at(-1)?.msg ?? "", /cannot read the migrations folder \/nowhere/);

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Base, blobId, type Tree } from "../git/repository.ts";
 import { checksumOf, isSameText, withoutByteOrderMark } from "../migrations/checksum.ts";
@@ -38,6 +38,8 @@ export async function compareWithBase(
   const renamed = new Set<Migration>();
   for (const [fileName, id] of onlyMigrations(base.fork)) {
     const local = locals.get(fileName);
+    // It is there and cannot be read, which is told already.
+    if (local === undefined && existsSync(join(folder, fileName))) continue;
     // The other branch has done the same.
     if (local === undefined ? !base.tip.has(fileName) : isIn(base.tip, fileName)) continue;
     if (local === undefined) {

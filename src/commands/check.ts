@@ -13,6 +13,11 @@ export async function check(context: Context): Promise<number> {
   const { config } = context;
   const { isStrict = false, annotates = false } = config.check ?? {};
   const sets = config.sets.filter((set): set is SqlSet => set.kind === "sql");
+  if (sets.length === 0) {
+    throw new HeadgateError("usage", "there is no set of SQL files to check", {
+      fix: "name a folder with --migrations; migrators check their own files",
+    });
+  }
   const checked: CheckedSet[] = [];
   for (const set of sets) {
     const folder = await checkFolder(context, set.migrationsDir);

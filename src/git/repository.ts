@@ -29,7 +29,7 @@ export type Base = {
 export async function readBase(git: Git, ref: string): Promise<Base> {
   const root = await ask(git, ["rev-parse", "--show-toplevel"]);
   if (root.exitCode !== 0) {
-    throw new HeadgateError("usage", `${git.folder} cannot be compared: ${lastLine(root)}`, {
+    throw new HeadgateError("usage", `${git.folder} cannot be compared: ${saidBy(root)}`, {
       fix: "check out the repository, history included, or leave out --base",
     });
   }
@@ -52,8 +52,14 @@ export function blobId(content: Uint8Array, like: string): string {
   return hash(algorithm, Buffer.concat([Buffer.from(`blob ${content.length}\0`), content]));
 }
 
+/** What git tells its hooks of where they run: it would take the folder for the root of the repository. */
+const ofHooks = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"];
+
 async function ask(git: Git, args: readonly string[], input?: string): Promise<Answer> {
-  const { folder: directory, environment, signal } = git;
+  const { folder: directory, signal } = git;
+  const environment = Object.fromEntries(
+    Object.entries(git.environment).filter(([name]) => !ofHooks.includes(name)),
+  );
   const program = { directory, environment, ...(input === undefined ? {} : { input }) };
   const answer = await askProgram("git", args, program, signal);
   if (answer !== undefined) return answer;
@@ -107,7 +113,7 @@ async function readBlobs(
 async function mustAnswer(git: Git, args: readonly string[], input?: string): Promise<Answer> {
   const answer = await ask(git, args, input);
   if (answer.exitCode === 0) return answer;
-  throw unexpected(args[0] ?? "", lastLine(answer));
+  throw unexpected(args[0] ?? "", saidBy(answer));
 }
 
 const unexpected = (command: string, what: string): HeadgateError =>
@@ -117,4 +123,5 @@ const unexpected = (command: string, what: string): HeadgateError =>
 
 const textOf = ({ stdout }: Answer): string => new TextDecoder().decode(stdout).trim();
 
-const lastLine = ({ stderr }: Answer): string => stderr.trim().split("\n").at(-1) ?? "";
+/** In one line: what is wrong comes first, what to do about it last. */
+const saidBy = ({ stderr }: Answer): string => stderr.trim().replaceAll(/\s+/g, " ");
