@@ -4,6 +4,8 @@ import { parseDuration } from "./duration.ts";
 import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
+import type { Given } from "./requests/given.ts";
+import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
@@ -43,6 +45,8 @@ export type Config = {
   readonly before?: readonly string[];
   readonly after?: readonly string[];
   readonly notifyUrl?: string;
+  /** Absent: no database may be filled and emptied. */
+  readonly scratch?: ScratchRequest;
   readonly createDatabase: boolean;
   readonly waitTimeoutMs: number;
   readonly connectTimeoutMs: number;
@@ -135,6 +139,8 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     return choices[0];
   };
 
+  const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
+
   const flagUrl = command.flags.get("database-url")?.[0];
   const find = (): DatabaseSource => {
     const source = findDatabase(env, flagUrl);
@@ -219,6 +225,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...hook("before"),
     ...hook("after"),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
+    ...readScratch(given, mistakes, secrets),
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.

@@ -27,6 +27,7 @@ export type Option = {
 const applying = ["run", "migrate"] as const;
 const reading = ["run", "migrate", "verify", "status"] as const;
 const locking = ["run", "migrate", "resolve"] as const;
+const scratching: readonly CommandName[] = [];
 
 export const options: readonly Option[] = [
   {
@@ -235,6 +236,21 @@ export const options: readonly Option[] = [
     kind: "text",
     commands: reading,
     help: "several named sets of migrations, brought up to date one after the other",
+    isSpecial: true,
+  },
+  {
+    name: "scratch-url",
+    value: "URL",
+    kind: "text",
+    commands: scratching,
+    help: "an empty database to try things out in; it is left empty",
+    isSpecial: true,
+  },
+  {
+    name: "scratch-create",
+    kind: "switch",
+    commands: scratching,
+    help: "create such a database beside the one to migrate, and drop it at the end",
     isSpecial: true,
   },
   {
