@@ -19,6 +19,7 @@ const floors: readonly (readonly string[])[] = [
   ["options"],
   ["apply"],
   ["migrator"],
+  ["copy"],
   ["readiness", "lock", "migrations", "table-locks", "handover"],
   ["postgres"],
   ["report", "sql"],
