@@ -67,6 +67,9 @@ async function main(): Promise<number> {
       return verify(context);
     case "status":
       return status(context);
+    case "plan":
+      // For people: a server that starts does not load it.
+      return (await import("./src/commands/plan.ts")).plan(context);
     case "resolve":
       return resolve(context);
   }

@@ -5,7 +5,8 @@ import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, type Option, options, optionsOf, variableOf } from "./options.ts";
 import type { Given } from "./requests/given.ts";
-import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
+import { type PlanRequests, readPlan } from "./requests/plan.ts";
+import { readScratch, type ScratchRequests } from "./requests/scratch.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { type MigrationSet, setsOf, type SqlSet } from "./sets.ts";
 
@@ -24,63 +25,62 @@ const runtimeVariables = [
 type Environment = { readonly [name: string]: string | undefined };
 
 /** Everything a command needs to know, checked. Durations in milliseconds, Infinity = no limit. */
-export type Config = {
-  readonly command: CommandName;
-  readonly server: readonly string[];
-  readonly database: DatabaseSource;
-  /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
-  readonly rereadDatabase: () => DatabaseSource;
-  /** At least one. */
-  readonly sets: readonly MigrationSet[];
-  /** Of the set of SQL files that a command works on. */
-  readonly migrationsDir: string;
-  /** One or two names: table, or schema and table. */
-  readonly historyTable: readonly string[];
-  readonly migratorTimeoutMs: number;
-  /** Absent: whatever the server says. */
-  readonly migratorLockTimeoutMs?: number;
-  /** What a migrator or hook is given to end after SIGTERM. */
-  readonly stopGraceMs: number;
-  /** Commands to run around what is applied. */
-  readonly before?: readonly string[];
-  readonly after?: readonly string[];
-  readonly notifyUrl?: string;
-  /** Absent: no database may be filled and emptied. */
-  readonly scratch?: ScratchRequest;
-  readonly createDatabase: boolean;
-  readonly waitTimeoutMs: number;
-  readonly connectTimeoutMs: number;
-  readonly authGraceMs: number;
-  readonly waitFor: readonly string[];
-  readonly waitForTimeoutMs: number;
-  readonly lockWaitMs: number;
-  readonly statementTimeoutMs: number;
-  readonly ddlLockBudgetMs: number;
-  readonly showQueries: boolean;
-  /** Absent: nobody's session is ended. */
-  readonly cancelBlockersMs?: number;
-  readonly failWhenAhead: boolean;
-  readonly unsetEnv: readonly string[];
-  readonly nofile?: number;
-  readonly waitUntilApplied: boolean;
-  /** The step that `headgate resolve` is about, and what became of it. */
-  readonly resolution?: {
-    readonly migration: number;
-    readonly step: number;
-    readonly isDone: boolean;
+export type Config = PlanRequests &
+  ScratchRequests & {
+    readonly command: CommandName;
+    readonly server: readonly string[];
+    readonly database: DatabaseSource;
+    /** Reads secret files again; the same source when none is involved, or when they cannot be read now. */
+    readonly rereadDatabase: () => DatabaseSource;
+    /** At least one. */
+    readonly sets: readonly MigrationSet[];
+    /** Of the set of SQL files that a command works on. */
+    readonly migrationsDir: string;
+    /** One or two names: table, or schema and table. */
+    readonly historyTable: readonly string[];
+    readonly migratorTimeoutMs: number;
+    /** Absent: whatever the server says. */
+    readonly migratorLockTimeoutMs?: number;
+    /** What a migrator or hook is given to end after SIGTERM. */
+    readonly stopGraceMs: number;
+    /** Commands to run around what is applied. */
+    readonly before?: readonly string[];
+    readonly after?: readonly string[];
+    readonly notifyUrl?: string;
+    readonly createDatabase: boolean;
+    readonly waitTimeoutMs: number;
+    readonly connectTimeoutMs: number;
+    readonly authGraceMs: number;
+    readonly waitFor: readonly string[];
+    readonly waitForTimeoutMs: number;
+    readonly lockWaitMs: number;
+    readonly statementTimeoutMs: number;
+    readonly ddlLockBudgetMs: number;
+    readonly showQueries: boolean;
+    /** Absent: nobody's session is ended. */
+    readonly cancelBlockersMs?: number;
+    readonly failWhenAhead: boolean;
+    readonly unsetEnv: readonly string[];
+    readonly nofile?: number;
+    readonly waitUntilApplied: boolean;
+    /** The step that `headgate resolve` is about, and what became of it. */
+    readonly resolution?: {
+      readonly migration: number;
+      readonly step: number;
+      readonly isDone: boolean;
+    };
+    readonly json: boolean;
+    readonly exitCode: boolean;
+    readonly logFormat?: "json" | "text";
+    readonly logLevel: "debug" | "info" | "warn" | "error";
+    readonly terminationLog?: string;
+    /** Which flag or variable each value that is not a default came from. */
+    readonly from: Readonly<Record<string, string>>;
+    /** Variables that change the runtime under headgate, and the server's if it is of the same kind. */
+    readonly runtimeVariables: readonly string[];
+    /** What was ignored, for the log. */
+    readonly remarks: readonly string[];
   };
-  readonly json: boolean;
-  readonly exitCode: boolean;
-  readonly logFormat?: "json" | "text";
-  readonly logLevel: "debug" | "info" | "warn" | "error";
-  readonly terminationLog?: string;
-  /** Which flag or variable each value that is not a default came from. */
-  readonly from: Readonly<Record<string, string>>;
-  /** Variables that change the runtime under headgate, and the server's if it is of the same kind. */
-  readonly runtimeVariables: readonly string[];
-  /** What was ignored, for the log. */
-  readonly remarks: readonly string[];
-};
 
 /**
  * Flag beats environment beats default. Pure but for the secret files.
@@ -139,7 +139,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     return choices[0];
   };
 
-  const given: Given = { text, isOn, nameOf: (name) => nameOf(named(name)) };
+  const given: Given = { text, isOn, choice, nameOf: (name) => nameOf(named(name)) };
 
   const flagUrl = command.flags.get("database-url")?.[0];
   const find = (): DatabaseSource => {
@@ -226,6 +226,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...hook("after"),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
     ...readScratch(given, mistakes, secrets),
+    ...readPlan(verb, given, env, mistakes),
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.

@@ -14,6 +14,7 @@ const summaries: { readonly [name in CommandName]: string } = {
   wait: "wait for Postgres and other dependencies, exit",
   verify: "exit 0 if every migration of this image is applied; --wait blocks until it is",
   status: "show what is applied, pending, in doubt, changed, missing or ahead",
+  plan: "show what migrate would do: locks, rewrites, scans, sizes, safer forms",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
 };
@@ -30,6 +31,10 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code"],
+  plan: [
+    "headgate plan --scratch-create --fail-on rewrite",
+    "headgate plan --scratch-url postgres://ci@scratch/empty --out plan.json",
+  ],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
 };
 

@@ -2,7 +2,15 @@
  * Every option of headgate, declared once: flags, HEADGATE_* variables, `--help` and the table in the README
  * all come from here, so they cannot disagree.
  */
-export const commandNames = ["run", "migrate", "wait", "verify", "status", "resolve"] as const;
+export const commandNames = [
+  "run",
+  "migrate",
+  "wait",
+  "verify",
+  "status",
+  "plan",
+  "resolve",
+] as const;
 export type CommandName = (typeof commandNames)[number];
 
 /** What a command takes beside its options. */
@@ -25,9 +33,9 @@ export type Option = {
 };
 
 const applying = ["run", "migrate"] as const;
-const reading = ["run", "migrate", "verify", "status"] as const;
+const reading = ["run", "migrate", "verify", "status", "plan"] as const;
 const locking = ["run", "migrate", "resolve"] as const;
-const scratching: readonly CommandName[] = [];
+const scratching = ["plan"] as const;
 
 export const options: readonly Option[] = [
   {
@@ -254,6 +262,38 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "plan",
+    value: "FILE",
+    kind: "text",
+    commands: applying,
+    help: "apply exactly what `headgate plan --out` wrote to FILE, or nothing",
+    isSpecial: true,
+  },
+  {
+    name: "out",
+    value: "FILE",
+    kind: "text",
+    commands: ["plan"],
+    help: "keep the plan for approval; `migrate --plan FILE` carries out nothing else",
+    isSpecial: true,
+  },
+  {
+    name: "fail-on",
+    value: "LEVEL",
+    kind: "choice",
+    choices: ["rewrite", "scan", "blocking"],
+    commands: ["plan"],
+    help: "exit 1 for a finding of this level: rewrite, scan (any long work that blocks) or blocking",
+    isSpecial: true,
+  },
+  {
+    name: "markdown",
+    kind: "switch",
+    commands: ["plan"],
+    help: "print the result as Markdown, for a pull request",
+    isSpecial: true,
+  },
+  {
     name: "unset-env",
     value: "NAME",
     kind: "list",
@@ -292,7 +332,7 @@ export const options: readonly Option[] = [
   {
     name: "json",
     kind: "switch",
-    commands: ["status"],
+    commands: ["status", "plan"],
     help: "print the result as JSON",
     isSpecial: true,
   },

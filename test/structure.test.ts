@@ -9,7 +9,7 @@ const root = new URL("..", import.meta.url).pathname;
 const floors: readonly (readonly string[])[] = [
   ["entrypoint", "library"],
   ["commands"],
-  ["status"],
+  ["status", "plan"],
   ["gate"],
   ["scratch"],
   ["look"],

@@ -1,12 +1,17 @@
 import { parseDuration } from "../duration.ts";
 import { nearest } from "../nearest.ts";
 
+/** A finding of `headgate plan` that a file allows. */
+export type Allowed = { readonly finding: FindingName; readonly reason: string };
+
 /** What a file says of itself in `-- headgate: …` lines at its top. Durations in milliseconds, Infinity = no limit. */
 export type Directives = {
   readonly isTransactional: boolean;
   readonly lockTimeoutMs?: number;
   readonly ddlLockBudgetMs?: number;
   readonly statementTimeoutMs?: number;
+  /** Findings of `headgate plan` that somebody has looked at, and why they are no matter here. */
+  readonly allows?: readonly Allowed[];
 };
 
 const durations = {
@@ -14,7 +19,18 @@ const durations = {
   "ddl-lock-budget": "ddlLockBudgetMs",
   "statement-timeout": "statementTimeoutMs",
 } as const;
-const names = ["no-transaction", ...Object.keys(durations)];
+const names = ["no-transaction", ...Object.keys(durations), "allow"];
+
+/** What `headgate plan` finds in a statement, the worst first. */
+export const findingNames = [
+  "unknown",
+  "rewrite",
+  "index-build",
+  "scan",
+  "data-change",
+  "lock",
+] as const;
+export type FindingName = (typeof findingNames)[number];
 
 /** The first lines that are comments or empty; a directive counts only there, never inside a string further down. */
 const header = /^(?:[ \t]*(?:--[^\r\n]*)?(?:\r\n|\n|\r|$))*/;
@@ -25,12 +41,14 @@ const directive =
 export function readDirectives(sql: string): { directives: Directives; problems: string[] } {
   const problems: string[] = [];
   const found: Record<string, number> = {};
+  const allows: Allowed[] = [];
   let isTransactional = true;
   for (const [, text = "no-transaction"] of headerOf(sql).matchAll(directive)) {
     const [name = "", value] = text.split(/\s*=\s*/, 2);
     const key = durations[name as keyof typeof durations];
     const ms = value === undefined ? undefined : parseDuration(value);
     if (text === "no-transaction") isTransactional = false;
+    else if (name === "allow") allows.push(...readAllow(text, problems));
     else if (key !== undefined && ms !== undefined) found[key] = ms;
     else if (key !== undefined) {
       problems.push(
@@ -43,7 +61,29 @@ export function readDirectives(sql: string): { directives: Directives; problems:
       problems.push(`"${text}" is not a directive of headgate (${known})`);
     }
   }
-  return { directives: { isTransactional, ...found }, problems };
+  return {
+    directives: { isTransactional, ...found, ...(allows.length === 0 ? {} : { allows }) },
+    problems,
+  };
+}
+
+/** `allow=rewrite reason="the table is small"`. */
+function readAllow(text: string, problems: string[]): Allowed[] {
+  const [, typed = "", rest = ""] = /^allow\s*=\s*([\w-]*)\s*(.*)$/.exec(text) ?? [];
+  const finding = findingNames.find((known) => known === typed);
+  const reason = /^reason\s*=\s*"([^"]*\S[^"]*)"$/.exec(rest)?.[1];
+  if (finding !== undefined && reason !== undefined) return [{ finding, reason: reason.trim() }];
+  if (finding === undefined) {
+    const guess = nearest(typed, findingNames);
+    const known =
+      guess === undefined ? `known are ${findingNames.join(", ")}` : `did you mean ${guess}?`;
+    problems.push(`the directive "${text}" allows no finding of \`headgate plan\` (${known})`);
+  } else {
+    problems.push(
+      `the directive "${text}" needs a reason: write allow=${finding} reason="why it is no matter here"`,
+    );
+  }
+  return [];
 }
 
 /** Where the lines stand that look like a directive and do not count, because SQL comes before them. */

@@ -2,6 +2,7 @@
 export type Given = {
   readonly text: (name: string) => string | undefined;
   readonly isOn: (name: string) => boolean;
+  readonly choice: (name: string) => string | undefined;
   /** The flag or variable that a value came from. */
   readonly nameOf: (name: string) => string;
 };

@@ -6,16 +6,21 @@ import type { Given } from "./given.ts";
 export type ScratchRequest =
   { readonly kind: "named"; readonly settings: DatabaseSettings } | { readonly kind: "created" };
 
+export type ScratchRequests = {
+  /** Absent: no database may be filled and emptied. */
+  readonly scratch?: ScratchRequest;
+};
+
 /**
  * Reads --scratch-url and --scratch-create.
  * @param mistakes receives what is wrong
  * @param secrets receives the password
  */
 export function readScratch(
-  given: Given,
+  given: Omit<Given, "choice">,
   mistakes: string[],
   secrets: Set<string>,
-): { readonly scratch?: ScratchRequest } {
+): ScratchRequests {
   const url = given.text("scratch-url");
   const isCreated = given.isOn("scratch-create");
   if (url === undefined) return isCreated ? { scratch: { kind: "created" } } : {};
