@@ -7,8 +7,10 @@ import type { Statement } from "../sql/statements.ts";
 import { createdTable, strongLocksOf } from "../sql/strong-locks.ts";
 import type { Finder } from "./describe-file.ts";
 import { knownLocks } from "./known.ts";
-import type { Lock } from "./observe.ts";
+import { type Lock, lockModes } from "./observe.ts";
 import type { Traced } from "./trace.ts";
+
+const exclusive = "AccessExclusiveLock";
 
 /** Makes or removes something that locks no table which is there, or changes rows only. */
 const harmless =
@@ -41,18 +43,36 @@ export async function readFromText(
     const table = createdTable(sql, statement);
     if (table !== undefined) made.add(JSON.stringify(table));
     const build = readIndexBuild(sql, statement);
-    const builds = build === undefined ? [] : locks.map(({ oid }) => oid);
+    const oids = locks.map(({ oid }) => oid);
+    const builds = build === undefined ? [] : oids;
+    // FULL, as one tells from its lock.
+    const isFull =
+      statement.opening.startsWith("VACUUM") && locks.some(({ mode }) => mode === exclusive);
     const isKnown =
       build !== undefined ||
       (isStrong ? wanted.length > 0 && locks.length === 0 : harmless.test(statement.opening)) ||
       knownLocks(sql, statement) !== undefined;
     traced.push({
-      ...{ statement, locks, held, builds, rewrites: [], scans: [], locksAre: "known" },
+      ...{ statement, locks, held, builds, scans: [], locksAre: "known" },
+      rewrites: isFull ? oids : [],
       ...(isKnown ? {} : { unknown: "its text does not tell how long it holds its locks" }),
     });
-    if (directives.isTransactional) held = [...held, ...locks];
+    if (directives.isTransactional) held = strongest([...held, ...locks]);
   }
   return { names: finder.names, traced };
+}
+
+/** One lock a relation. */
+function strongest(locks: readonly Lock[]): Lock[] {
+  const found = new Map<number, Lock>();
+  for (const lock of locks) {
+    const other = found.get(lock.oid);
+    const isStronger =
+      other === undefined ||
+      lockModes.indexOf(lock.mode as never) > lockModes.indexOf(other.mode as never);
+    if (isStronger) found.set(lock.oid, lock);
+  }
+  return [...found.values()];
 }
 
 function wantedBy(

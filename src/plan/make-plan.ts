@@ -115,8 +115,9 @@ async function traceAll(
     );
     const { nameOf } = finderOf(sizes, 0);
     const names: Finder["names"] = (oid) => {
-      const { schema = "", name = String(oid), kind = "r" } = base.get(oid) ?? {};
-      return nameOf({ schema, name, kind });
+      const { schema = "", name = String(oid), kind = "r", indexOf } = base.get(oid) ?? {};
+      const named = nameOf({ schema, name, kind });
+      return typeof indexOf === "number" ? { ...named, table: indexOf } : named;
     };
     const tracer: Tracer = { session, base, prepare, signal };
     const traces = new Map<DueFile, Trace>();

@@ -131,7 +131,9 @@ function lockOf({ locks }: StatementPlan): string {
 }
 
 function sizeOf({ rows, bytes, locks }: StatementPlan): string {
-  if (bytes === null && rows === null) return locks.length === 0 ? "" : "unknown";
+  if (bytes === null && rows === null) {
+    return locks.some(({ blocks }) => blocks !== "nothing") ? "unknown" : "";
+  }
   const sizes = [
     ...(bytes === null ? [] : [formatBytes(bytes)]),
     ...(rows === null ? [] : [`${formatRows(rows)} rows`]),

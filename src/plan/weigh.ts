@@ -11,7 +11,11 @@ import type { Traced } from "./trace.ts";
 const changesRows = /^(INSERT|UPDATE|DELETE|MERGE|COPY|TRUNCATE)\b/;
 
 /** Names and sizes by the copy's oids. */
-export type Names = (oid: number) => Sized & { readonly ident: string };
+export type Names = (oid: number) => Sized & {
+  readonly ident: string;
+  /** Of an index: the number of its table. */
+  readonly table?: number;
+};
 
 /** What was observed, in the words of the report. */
 export type Weighed = Omit<StatementPlan, "line" | "sql" | "safer">;
@@ -74,21 +78,33 @@ export function weigh(migration: Migration, traced: Traced, names: Names): Weigh
     rows: largest(sizes.map(({ rows }) => rows)),
     bytes: largest(sizes.map(({ bytes }) => bytes)),
   };
-  return { ...weighed, findings: findings(migration, weighed, traced.unknown) };
+  return {
+    ...weighed,
+    findings: findings(migration, weighed, traced.unknown, isQuick(sql, statement)),
+  };
 }
 
-/** An index stands for its table: whoever plans a query opens all of them. */
+/**
+ * Leaves out the locks on indexes, which go with those on their tables. One alone that excludes everybody blocks reads of
+ * the table, too: whoever plans a query opens all its indexes.
+ */
 function onTables(locks: readonly Lock[], names: Names): Lock[] {
-  const tables = new Map(locks.map((lock) => [lock.oid, lock]));
-  return [...tables.values()].filter(({ oid, mode }) => {
-    const { kind } = names(oid);
-    return (kind !== "i" && kind !== "I") || mode === "AccessExclusiveLock";
+  const isExclusive = ({ mode }: Lock): boolean => mode === "AccessExclusiveLock";
+  return locks.filter((lock) => {
+    const { kind, table } = names(lock.oid);
+    if (kind !== "i" && kind !== "I") return true;
+    return isExclusive(lock) && !locks.some((each) => each.oid === table && isExclusive(each));
   });
 }
 
 const byStrength = (a: LockPlan, b: LockPlan): number =>
   lockModes.indexOf(b.mode as never) - lockModes.indexOf(a.mode as never) ||
   (b.bytes ?? 0) - (a.bytes ?? 0);
+
+/** INSERT … VALUES: as many rows as somebody has typed. */
+function isQuick(sql: string, { start, end, opening }: Statement): boolean {
+  return opening.startsWith("INSERT") && !readStatement(sql, start, end).search("SELECT");
+}
 
 /** Whether new files are empty ones. On the copy every file is. */
 function empties(sql: string, { start, end, opening }: Statement): boolean {
@@ -116,6 +132,7 @@ function findings(
   { directives }: Migration,
   weighed: Omit<Weighed, "findings">,
   unknown: string | undefined,
+  isQuick: boolean,
 ): Finding[] {
   const found: Finding[] = [];
   const note = (name: FindingName, text: string): void => {
@@ -123,7 +140,9 @@ function findings(
     found.push({ name, text, allowed });
   };
   const blocking = weighed.locks.filter((lock) => lock.blocks !== "nothing");
-  const work = works[weighed.class as keyof typeof works] as (typeof works)["scan"] | undefined;
+  const work = isQuick
+    ? undefined
+    : (works[weighed.class as keyof typeof works] as (typeof works)["scan"] | undefined);
   if (unknown !== undefined) {
     note("unknown", `${unknown}; treat it as dangerous`);
   } else if (work !== undefined && blocking.length + weighed.held.length > 0) {
@@ -136,7 +155,7 @@ function findings(
         ? [`still blocks ${describe(weighed.held)} by earlier statements of the file`]
         : []),
     ];
-    note(name, `${what}${on} and all the while ${parts.join(", and ")}`);
+    note(name, `${what}${on}, and meanwhile ${parts.join(", and ")}`);
   } else if (blocking.length > 0) {
     note("lock", `blocks ${describe(blocking)} for a moment, and while it waits for its turn`);
   }
