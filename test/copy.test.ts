@@ -16,6 +16,13 @@ after(() => server.stop());
 const { signal } = new AbortController();
 const fingerprint = readFileSync(new URL("copy/fingerprint.sql", import.meta.url), "utf8");
 
+/** Functions that are bound to other objects, which may have to be there first. */
+const withBodies = `
+create statistics expressions (ndistinct, mcv) on id, lower(email) from customers;
+create function atomic(x int default 7, variadic y text[] default '{}') returns table (z int) language sql begin atomic select id from customers; end;
+create table late (id int); create function late_default() returns int language sql begin atomic select count(*)::int from late; end;
+create table uses_late (a int default late_default());`;
+
 /** What the schema of `strong-locks` lacks. */
 const more = (major: number): string => `
 create extension citext; create extension hstore schema "Sales Data";
@@ -24,7 +31,6 @@ create type spans as range (subtype = float8, subtype_diff = float8mi);
 create domain code as varchar(8) collate "C" default 'x' not null check (value <> '');
 create type nested as (m mood, c code, d text collate "C");
 create function early(customers) returns int language sql immutable as 'select 1';
-create function atomic(x int default 7, variadic y text[] default '{}') returns table (z int) language sql begin atomic select id from customers; end;
 create procedure go(inout a int) language plpgsql as $$ begin a := 1; end $$;
 create aggregate total (int) (sfunc = int4pl, stype = int, initcond = '0');
 create sequence odd as smallint increment -2 minvalue -100 maxvalue 9 start 9 cache 3 cycle;
@@ -35,8 +41,6 @@ create table "Odd ""Names""" (
 alter table "Odd ""Names""" alter e set storage external;
 create table deferrable_ones (id int constraint pk primary key, up int unique deferrable, constraint up_fk foreign key (up) references deferrable_ones on delete cascade deferrable initially deferred,
   unique (id, up) include (up)) ;
-create table late (id int); create function late_default() returns int language sql begin atomic select count(*)::int from late; end;
-create table uses_late (a int default late_default());
 create table cities (name text not null, height float8 default 1, constraint tall check (height > 0));
 create table capitals (country char(2), constraint two check (length(country) = 2)) inherits (cities);
 alter table capitals alter height set default 2;
@@ -59,8 +63,8 @@ alter table orders disable trigger orders_trigger; alter table orders enable row
 create policy own on customers as restrictive for update to somebody, public using (id > 0) with check (email <> '');
 create unique index nulls on customers (feeling nulls first, age desc) include (email);
 alter table alone replica identity full; alter table orders replica identity using index orders_pkey; alter table orders cluster on orders_amount_idx;
-create statistics expressions (ndistinct, mcv) on id, lower(email) from customers;
 create unlogged table quick (a int check (a > 0) no inherit);
+${major >= 14 ? withBodies : ""}
 ${major >= 15 ? "create table distinct_nulls (a int unique nulls not distinct); create view invoked with (security_invoker = true) as select 1 as one;" : ""}
 ${major >= 18 ? "create table eighteen (a int constraint named_nn not null, v int generated always as (a + 1) virtual, b int); alter table eighteen add constraint later not null b not valid;" : ""}
 `;

@@ -2,7 +2,7 @@ import { parseDuration } from "../duration.ts";
 import { nearest } from "../nearest.ts";
 
 /** A finding of `headgate plan` that a file allows. */
-export type Allowed = { readonly finding: FindingName; readonly reason: string };
+type Allowed = { readonly finding: FindingName; readonly reason: string };
 
 /** What a file says of itself in `-- headgate: …` lines at its top. Durations in milliseconds, Infinity = no limit. */
 export type Directives = {
@@ -22,14 +22,7 @@ const durations = {
 const names = ["no-transaction", ...Object.keys(durations), "allow"];
 
 /** What `headgate plan` finds in a statement, the worst first. */
-export const findingNames = [
-  "unknown",
-  "rewrite",
-  "index-build",
-  "scan",
-  "data-change",
-  "lock",
-] as const;
+const findingNames = ["unknown", "rewrite", "index-build", "scan", "data-change", "lock"] as const;
 export type FindingName = (typeof findingNames)[number];
 
 /** The first lines that are comments or empty; a directive counts only there, never inside a string further down. */

@@ -1,13 +1,13 @@
 import type { FilePlan, LockPlan, PlanReport, StatementPlan } from "./report.ts";
 
 /** A statement and where it stands. */
-export type Line = { readonly file: FilePlan; readonly statement: StatementPlan };
+type Line = { readonly file: FilePlan; readonly statement: StatementPlan };
 
 const longestStatement = 72;
 const weights = ["unknown", "rewrite", "index-build", "scan", "data-change", "lock"];
 
 /** All statements, the riskiest first: by their worst finding that counts, then by size. */
-export function byRisk({ sets }: PlanReport): readonly Line[] {
+function byRisk({ sets }: PlanReport): readonly Line[] {
   const lines = sets.flatMap(({ pending }) =>
     pending.flatMap((file) => file.statements.map((statement) => ({ file, statement }))),
   );
@@ -18,7 +18,7 @@ export function byRisk({ sets }: PlanReport): readonly Line[] {
   );
 }
 
-export function weightOf({ findings }: StatementPlan): number {
+function weightOf({ findings }: StatementPlan): number {
   const counted = findings.filter(({ allowed }) => allowed === null);
   return Math.min(weights.length, ...counted.map(({ name }) => weights.indexOf(name)));
 }

@@ -25,7 +25,7 @@ export type SetPlan = {
 };
 
 /** A migration as the history has it. */
-export type Recorded = { readonly id: number; readonly name: string; readonly checksum: string };
+type Recorded = { readonly id: number; readonly name: string; readonly checksum: string };
 
 export type FilePlan = Recorded & {
   readonly path: string;

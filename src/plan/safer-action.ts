@@ -25,7 +25,7 @@ export function saferAction(action: string, place: Place, weighed: Weighed): str
     const partition = reader.name();
     const isPlain = partition !== undefined && reader.isAtEnd() && place.serverVersion >= 140_000;
     return isPlain
-      ? `${ownFile}${alter} DETACH PARTITION ${quote(partition)} CONCURRENTLY;`
+      ? `${ownFile}-- (not while there is a default partition)\n${alter} DETACH PARTITION ${quote(partition)} CONCURRENTLY;`
       : undefined;
   }
   if (weighed.class === "instant" || weighed.class === "unknown") return undefined;
