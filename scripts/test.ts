@@ -35,7 +35,7 @@ function runMatrix(): boolean {
   const npm = spawnSync("npm", install, { cwd: `${root}test/matrix`, stdio: "inherit" });
   if (npm.status !== 0) return false;
   const forServers = find(
-    "test/{lock*,migrations*,table-locks*,interoperation}.test.ts",
+    "test/{lock*,migrations*,table-locks*,interoperation,copy,plan,scratch}.test.ts",
     "test/sql/{strong-locks,manner,index-build}.test.ts",
   );
   const forRuntimes = find("test/{handover,signals}*.test.ts");
