@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type HeadgateResult, artifacts, runHeadgate } from "./helpers/headgate.ts";
+import { type HeadgateResult, artifacts, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
+import { eventually } from "./helpers/eventually.ts";
 import { addMigrations, type MigrationFiles, makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
@@ -440,6 +441,31 @@ test("N10 no password of a migration or of the scratch database is in a plan", a
     assert.match(stdout, /\[redacted\]/);
   }
 });
+
+for (const artifact of artifacts) {
+  test(`N1 a plan that is stopped leaves no scratch database behind (${artifact.name})`, async () => {
+    const database = await makeTarget();
+    const folder = makeMigrations({ "1_a.sql": "SELECT pg_sleep(60);" });
+    const named = await createDatabase(server, "scratch");
+    for (const args of [["--scratch-create"], ["--scratch-url", server.url(named)]]) {
+      const running = await startHeadgate(artifact, ["plan", "--migrations", folder, ...args], {
+        env: { DATABASE_URL: server.url(database) },
+      });
+      const asleep = `select datname as name from pg_stat_activity where query = 'SELECT pg_sleep(60)'`;
+      await eventually(
+        "it sleeps",
+        async () => (await server.psql("postgres", asleep)).length === 1,
+      );
+      running.signal("SIGTERM");
+      const { exitCode, stderr } = await running.result;
+      assert.equal(exitCode, 143, stderr);
+      assert.doesNotMatch(stderr, /could not/);
+    }
+    const left = "select from pg_database where datname like 'headgate\\_scratch\\_%'";
+    assert.deepEqual(await server.psql("postgres", left), []);
+    assert.deepEqual(await server.psql(named, "select from pg_class where oid >= 16384"), []);
+  });
+}
 
 test("N12 of a migrator among the sets the plan says that it cannot look into it", async () => {
   const database = await makeTarget();

@@ -33,9 +33,9 @@ const notNull = `coalesce((select case when k.convalidated then format(' constra
 const column = `format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)) || ${collation}
   || case when a.attgenerated <> '' then format(' generated always as (%s) %s', pg_get_expr(d.adbin, d.adrelid), case a.attgenerated when 'v' then 'virtual' else 'stored' end)
     when a.attidentity <> '' and not r.relispartition then (select format(' generated %s as identity (sequence name %s %s)',
-        case a.attidentity when 'a' then 'always' else 'by default' end, q.ident, ${sequenceOptions})
-      from pg_depend p join rel q on q.oid = p.objid join pg_sequence s on s.seqrelid = q.oid
-      where p.refclassid = 'pg_class'::regclass and p.refobjid = a.attrelid and p.refobjsubid = a.attnum and p.deptype = 'i')
+        case a.attidentity when 'a' then 'always' else 'by default' end, s.seqrelid::regclass, ${sequenceOptions})
+      from pg_depend p join pg_sequence s on s.seqrelid = p.objid
+      where p.classid = 'pg_class'::regclass and p.refclassid = 'pg_class'::regclass and p.refobjid = a.attrelid and p.refobjsubid = a.attnum and p.deptype = 'i')
     when d.adbin is not null then ' default ' || pg_get_expr(d.adbin, d.adrelid) else '' end || ${notNull}`;
 
 const query = (select: string): string => `${shared} ${select}`;

@@ -16,7 +16,7 @@ export type Traced = Observation & {
   readonly unknown?: string;
   /** The server's SQLSTATE for it, where it failed. */
   readonly code?: string;
-  /** The catalog behind it, to derive a safer form from. */
+  /** What the session saw behind it; absent when it is not known what it did. */
   readonly after?: Snapshot;
 };
 
@@ -58,7 +58,10 @@ export async function traceFile(
   }
   await session.query("begin", signal);
   const traced: Traced[] = [];
-  for (const statement of statements) traced.push(await traceInside(tracer, sql, statement));
+  for (const statement of statements) {
+    // In a large schema each look takes a while, and nothing happens between two statements.
+    traced.push(await traceInside(tracer, sql, statement, traced.at(-1)?.after));
+  }
   return endFile(tracer, traced);
 }
 
@@ -75,11 +78,16 @@ async function endFile(tracer: Tracer, traced: readonly Traced[]): Promise<reado
 }
 
 /** One statement inside the open transaction; when it fails it is undone, and the next one is tried. */
-async function traceInside(tracer: Tracer, sql: string, statement: Statement): Promise<Traced> {
+async function traceInside(
+  tracer: Tracer,
+  sql: string,
+  statement: Statement,
+  lastLook?: Snapshot,
+): Promise<Traced> {
   const { session, base, signal } = tracer;
   const beyond = reachesBeyond(sql, statement);
   if (beyond !== undefined) return unknown(statement, beyond);
-  const before = await takeSnapshot(session, signal);
+  const before = lastLook ?? (await takeSnapshot(session, signal));
   await session.query("savepoint headgate", signal);
   const undo = (): Promise<unknown> => session.query("rollback to savepoint headgate", signal);
   const text = sql.slice(statement.start, statement.end);
