@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { lockKeys } from "../src/lock/key.ts";
 import { temporaryFolder } from "./helpers/cleanup.ts";
-import { type HeadgateResult, artifacts, runHeadgate } from "./helpers/headgate.ts";
+import { type HeadgateResult, artifacts, runHeadgate, startHeadgate } from "./helpers/headgate.ts";
 import { addMigrations, happy, makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
@@ -128,6 +129,27 @@ test("N11 a database that has moved on since the approval stops everything, but 
   const behind = await other.ask("migrate", ["--plan", other.file]);
   assert.equal(behind.exitCode, 65);
   assert.deepEqual(await other.applied(), names.slice(0, 2));
+});
+
+test("N11 a history that changes while headgate waits for the lock is held to the plan again under it", async () => {
+  const world = await makeWorld({ "1_create-accounts.sql": happy["1_create-accounts.sql"] ?? "" });
+  assert.equal((await world.ask("migrate")).exitCode, 0);
+  addMigrations(world.folder, happy);
+  assert.equal((await world.ask("plan", ["--out", world.file])).exitCode, 0);
+  const holder = await server.connect(world.database);
+  await holder.query(`select pg_advisory_lock(${lockKeys("public", "migrations").own.key})`);
+  const running = await startHeadgate(
+    artifacts[0] ?? assert.fail(),
+    ["migrate", "--migrations", world.folder, "--plan", world.file],
+    { env: { DATABASE_URL: server.url(world.database) } },
+  );
+  await running.waitForLog("waiting for the lock");
+  await holder.query("begin; delete from migrations where id = 1; drop table accounts; commit");
+  await holder.end();
+  const refused = await running.result;
+  assert.equal(refused.exitCode, 65, refused.stderr);
+  assert.match(problemsOf(refused), /^1 create-accounts was approved, and is not in the history/);
+  assert.deepEqual(await world.applied(), []);
 });
 
 test("N11 of several sets none is begun when one of them is not as it was approved", async () => {
