@@ -268,6 +268,9 @@ test("N6 what cannot be tried out is unknown and counts as dangerous, and the pl
     "1_a.sql": `SELECT 1 / 0;
 CREATE ROLE ${role};
 DO $$ BEGIN EXECUTE 'create role ${role}'; END $$;
+DO $$ BEGIN EXECUTE 'grant temporary on database ${database} to pg_monitor'; END $$;
+DO $$ BEGIN BEGIN EXECUTE 'grant temporary on database ${database} to pg_monitor'; EXCEPTION WHEN division_by_zero THEN END; END $$;
+GRANT CREATE ON DATABASE ${database} TO pg_monitor;
 ALTER TABLE orders ADD COLUMN a int;
 COPY orders TO PROGRAM 'cat > /tmp/${role}';
 INSERT INTO orders (id) VALUES (1), (1);`,
@@ -282,6 +285,9 @@ ALTER TABLE orders ADD COLUMN b int;`,
       ["unknown", "it failed on the copy"],
       ["unknown", "it acts on the whole server"],
       ["unknown", "it acts on the whole server"],
+      ["unknown", "it acts on the whole server"],
+      ["unknown", "it acts on the whole server"],
+      ["unknown", "it acts on the whole server"],
       ["instant", "blocks reads and writes of orders for a moment"],
       ["unknown", "it uses files or programs of the server"],
       // It fails for what is in the rows, which is nothing that a copy without rows can tell.
@@ -292,6 +298,8 @@ ALTER TABLE orders ADD COLUMN b int;`,
   );
   const made = `select rolname from pg_roles where rolname = '${role}' union select datname from pg_database where datname = '${role}' or datname like 'headgate\\_scratch\\_%'`;
   assert.deepEqual(await server.psql("postgres", made), []);
+  const acl = `select datacl from pg_database where datname = '${database}'`;
+  assert.deepEqual(await server.psql("postgres", acl), [{ datacl: null }]);
 });
 
 test("N7 without a scratch database the plan is read from the text, and says so", async () => {

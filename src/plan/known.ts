@@ -57,9 +57,14 @@ const on = (relations: readonly (Name | undefined)[], mode = gentle): KnownLock[
 const beyond =
   /^((CREATE|DROP|ALTER) (DATABASE|TABLESPACE|SUBSCRIPTION|ROLE|USER(?! MAPPING)|GROUP)|ALTER SYSTEM|(COMMIT|ROLLBACK) PREPARED|CHECKPOINT|LOAD)\b/;
 
+const grantsBeyond = /\bon\s+(database|tablespace|parameter)\b/i;
+
 /** Why a statement is not tried out: it would act on more than the copy. */
 export function reachesBeyond(sql: string, { start, end, opening }: Statement): string | undefined {
   if (beyond.test(opening)) return "it acts on the whole server, so it was not tried out";
+  if (/^(GRANT|REVOKE)\b/.test(opening) && grantsBeyond.test(sql.slice(start, end))) {
+    return "it acts on the whole server, so it was not tried out";
+  }
   const isCopy = opening.startsWith("COPY");
   return isCopy && /\b(from|to)\s+(program\b|e?')/i.test(sql.slice(start, end))
     ? "it uses files or programs of the server, so it was not tried out"

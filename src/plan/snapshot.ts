@@ -24,11 +24,21 @@ export type Snapshot = {
   readonly changesServer: boolean;
 };
 
-/** Catalogs that CREATE ROLE, GRANT, ALTER DATABASE and their kin write; they keep the lock until the transaction ends. */
+/** Catalogs that CREATE ROLE, ALTER DATABASE and their kin write; these keep the lock until the transaction ends. */
 const sharedCatalogs = [
   ...["pg_authid", "pg_auth_members", "pg_database", "pg_db_role_setting", "pg_tablespace"],
   ...["pg_shdescription", "pg_shseclabel", "pg_replication_origin", "pg_subscription"],
 ].map((name) => `'pg_catalog.${name}'::pg_catalog.regclass`);
+
+/** Rows of those that every role may read. GRANT ON DATABASE and its kin write them and keep no lock. */
+const sharedRows = [
+  ...["pg_database", "pg_tablespace", "pg_auth_members", "pg_db_role_setting", "pg_shdescription"],
+].map(
+  // A row that is visible and whose transaction is in progress was written by this one, or by a part of it.
+  (name) => `exists (select from pg_catalog.${name} r where case
+    when pg_catalog.pg_current_xact_id_if_assigned() is null or pg_catalog.age(r.xmin) not between -100000 and 0 then false
+    else pg_catalog.pg_xact_status((((pg_catalog.pg_current_xact_id_if_assigned()::text::bigint >> 32) << 32) + r.xmin::text::bigint)::text::pg_catalog.xid8) = 'in progress' end)`,
+);
 
 // A migration may set any search_path, so that every name is written in full.
 const query = `select (
@@ -39,7 +49,7 @@ const query = `select (
   (select coalesce(json_agg(json_build_array(l.relation::bigint, l.mode)), '[]') from pg_catalog.pg_locks l
     where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation' and l.relation operator(pg_catalog.>=) 16384::pg_catalog.oid) as locks,
   exists (select from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation'
-    and l.mode = 'RowExclusiveLock' and l.relation in (${sharedCatalogs.join(", ")})) as shared`;
+    and l.mode = 'RowExclusiveLock' and l.relation in (${sharedCatalogs.join(", ")})) or ${sharedRows.join(" or ")} as shared`;
 
 type RelationRow = [number, string, string, string, number | null, number, number | null];
 
