@@ -1,13 +1,7 @@
 import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
-import { check } from "./src/commands/check.ts";
-import { completion } from "./src/commands/completion.ts";
 import { migrate } from "./src/commands/migrate.ts";
-import { createMigration } from "./src/commands/new.ts";
-import { resolve } from "./src/commands/resolve.ts";
-import { rollback } from "./src/commands/rollback.ts";
 import { run } from "./src/commands/run.ts";
-import { stamp } from "./src/commands/stamp.ts";
 import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
@@ -89,18 +83,21 @@ async function main(): Promise<number> {
       return verify(context);
     case "status":
       return status(context);
+    // The rest is for people: a server that starts does not load it.
     case "check":
-      return check(context);
+      return (await import("./src/commands/check.ts")).check(context);
+    case "plan":
+      return (await import("./src/commands/plan.ts")).plan(context);
     case "resolve":
-      return resolve(context);
+      return (await import("./src/commands/resolve.ts")).resolve(context);
     case "rollback":
-      return rollback(context);
+      return (await import("./src/commands/rollback.ts")).rollback(context);
     case "stamp":
-      return stamp(context);
+      return (await import("./src/commands/stamp.ts")).stamp(context);
     case "new":
-      return createMigration(context);
+      return (await import("./src/commands/new.ts")).createMigration(context);
     case "completion":
-      return completion(context);
+      return (await import("./src/commands/completion.ts")).completion(context);
   }
 }
 

@@ -42,7 +42,7 @@ const runTools = (): boolean =>
 function runMatrix(): boolean {
   if (!install("test/matrix")) return false;
   const forServers = find(
-    "test/{lock*,migrations*,table-locks*,interoperation}.test.ts",
+    "test/{lock*,migrations*,table-locks*,interoperation,copy,plan,scratch}.test.ts",
     "test/sql/{strong-locks,manner,index-build}.test.ts",
   );
   const forRuntimes = find("test/{handover,signals}*.test.ts");

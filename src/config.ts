@@ -4,12 +4,14 @@ import { HeadgateError } from "./errors.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, connecting } from "./options.ts";
 import { readOptions } from "./read-options.ts";
+import { type Approval } from "./requests/approval.ts";
 import { type CheckRequest, needsNoDatabase, readCheck } from "./requests/check.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { refuseOtherSets } from "./requests/given.ts";
 import { readShell, type Shell } from "./requests/completion.ts";
 import { type NewRequest, readNew } from "./requests/new.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
+import { type PlanRequest, readPlan } from "./requests/plan.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
@@ -73,6 +75,9 @@ export type Config = {
   readonly waitUntilApplied: boolean;
   readonly resolution?: Resolution;
   readonly rollback?: RollbackRequest;
+  /** The one plan that may be carried out. */
+  readonly approval?: Approval;
+  readonly plan?: PlanRequest;
   readonly check?: CheckRequest;
   readonly stamp?: StampRequest;
   readonly create?: NewRequest;
@@ -181,6 +186,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...hook("after"),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
     ...scratch,
+    ...readPlan(verb, options, env, mistakes),
     createDatabase: isOn("create-database"),
     waitTimeoutMs: duration("wait-timeout"),
     // libpq's connect_timeout counts unless headgate's own option says otherwise.

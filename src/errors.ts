@@ -4,6 +4,10 @@
  */
 const failures = {
   sql_failed: { exitCode: 1, fix: "correct the migration and run again" },
+  dangerous: {
+    exitCode: 1,
+    fix: "use the safer form that the plan shows, or allow the finding in the file with a reason",
+  },
   pending: { exitCode: 3, fix: "run `headgate migrate`, or wait for the replica that does" },
   usage: { exitCode: 64, fix: "see `headgate --help`" },
   history_mismatch: {

@@ -15,6 +15,7 @@ export const summaries: { readonly [name in CommandName]: string } = {
   verify: "exit 0 if every migration of this image is applied; --wait blocks until it is",
   status: "show what is applied, pending, in doubt, changed, missing or ahead",
   check: "look for mistakes in the files, before they meet a database that matters",
+  plan: "show what migrate would do: locks, rewrites, scans, sizes, safer forms",
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
   stamp: "record files as applied that the database has already; adopt another tool's history",
@@ -35,6 +36,10 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   wait: ["headgate wait", "headgate wait --wait-for tcp:redis:6379 --wait-timeout 2m"],
   verify: ["headgate verify", "headgate verify --wait --lock-wait 10m"],
   status: ["headgate status", "headgate status --json --exit-code", "headgate status --drift"],
+  plan: [
+    "headgate plan --scratch-create --fail-on rewrite",
+    "headgate plan --scratch-url postgres://ci@scratch/empty --out plan.json",
+  ],
   check: [
     "headgate check --base origin/main",
     "headgate check --roundtrip --scratch-url postgres://localhost/scratch",

@@ -10,6 +10,7 @@ export const commandNames = [
   "wait",
   "verify",
   "status",
+  "plan",
   "check",
   "resolve",
   "rollback",
@@ -51,9 +52,9 @@ const logging = commandNames.filter((name) => name !== "completion");
 const applying = ["run", "migrate"] as const;
 /** Those that run SQL of the user's. */
 const changing = [...applying, "rollback"] as const;
-const reading = ["run", "migrate", "verify", "status"] as const;
+const reading = ["run", "migrate", "verify", "status", "plan"] as const;
 const locking = [...changing, "resolve", "stamp"] as const;
-const scratching: readonly CommandName[] = ["check"];
+const scratching: readonly CommandName[] = ["plan", "check"];
 
 export const options: readonly Option[] = [
   {
@@ -294,6 +295,38 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "plan",
+    value: "FILE",
+    kind: "text",
+    commands: applying,
+    help: "apply exactly what `headgate plan --out` wrote to FILE, or nothing",
+    isSpecial: true,
+  },
+  {
+    name: "out",
+    value: "FILE",
+    kind: "text",
+    commands: ["plan"],
+    help: "keep the plan for approval; `migrate --plan FILE` carries out nothing else",
+    isSpecial: true,
+  },
+  {
+    name: "fail-on",
+    value: "LEVEL",
+    kind: "choice",
+    choices: ["rewrite", "scan", "blocking"],
+    commands: ["plan"],
+    help: "exit 1 for a finding of this level: rewrite, scan (any long work that blocks) or blocking",
+    isSpecial: true,
+  },
+  {
+    name: "markdown",
+    kind: "switch",
+    commands: ["plan"],
+    help: "print the result as Markdown, for a pull request",
+    isSpecial: true,
+  },
+  {
     name: "unset-env",
     value: "NAME",
     kind: "list",
@@ -387,7 +420,7 @@ export const options: readonly Option[] = [
   {
     name: "json",
     kind: "switch",
-    commands: ["status", "check"],
+    commands: ["status", "plan", "check"],
     help: "print the result as JSON",
     isSpecial: true,
   },

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type Command, readArguments } from "../src/cli.ts";
 import { type Config, readConfig } from "../src/config.ts";
@@ -7,6 +9,7 @@ import { parseDuration } from "../src/duration.ts";
 import { HeadgateError } from "../src/errors.ts";
 import { commandHelp, helpText, optionsTable } from "../src/help.ts";
 import { commandNames, options, optionsOf, variableOf } from "../src/options.ts";
+import { temporaryFolder } from "./helpers/cleanup.ts";
 
 const HERE = { DATABASE_URL: "postgres://app:battery-staple@db/app" };
 
@@ -126,6 +129,8 @@ test("every option has its variable, which counts as the flag does", () => {
   const values: Record<string, string> = {
     ...{ text: "x", duration: "7s", integer: "7", switch: "true", list: "tcp:a:1,tcp:b:2" },
   };
+  const approved = join(temporaryFolder("headgate-config-"), "plan.json");
+  writeFileSync(approved, '{"version": 1, "sets": []}');
   for (const command of commandNames) {
     for (const { name, kind, choices } of optionsOf(command)) {
       // Without the last three nothing says what is wanted: they have no default to differ from.
@@ -134,7 +139,8 @@ test("every option has its variable, which counts as the flag does", () => {
         "migrator-state": "one,two",
         "notify-url": "https://hooks.example.com/x",
         sets: '[{"name": "x"}]',
-        "scratch-url": "postgres://scratch/x",
+        "scratch-url": "postgres://u@h/scratch",
+        plan: approved,
       };
       const value = own[name as keyof typeof own] ?? choices?.at(-1) ?? values[kind] ?? "";
       const rest = {

@@ -9,7 +9,7 @@ const root = new URL("..", import.meta.url).pathname;
 const floors: readonly (readonly string[])[] = [
   ["entrypoint", "library"],
   ["commands"],
-  ["status", "check"],
+  ["status", "plan", "check"],
   ["gate"],
   ["scratch"],
   ["look"],
@@ -22,6 +22,7 @@ const floors: readonly (readonly string[])[] = [
   ["apply"],
   ["git"],
   ["adopt", "migrator"],
+  ["copy"],
   ["readiness", "lock", "migrations", "table-locks", "handover", "fingerprint"],
   ["postgres"],
   ["report", "sql"],

@@ -1,11 +1,12 @@
-import type { Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type Look, lookAtHistory } from "../migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import type { Log } from "../report/log.ts";
 import { isUnchecked, keepChecked } from "./after-check.ts";
 import { applyOrUndo, readUndosOf } from "./apply-or-undo.ts";
+import { refuseUnlessSetApproved } from "./approved.ts";
 import { betweenHooks, runAfter } from "./hooks.ts";
+import type { PreparedSql } from "./prepare-sets.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
 
@@ -18,11 +19,11 @@ type CheckedLook = Look & { readonly isUnchecked: boolean };
  * @param began is called when there is something to apply
  */
 export async function openGate(
-  context: Context,
-  migrations: readonly Migration[],
+  prepared: PreparedSql,
   began: (what: string) => void,
 ): Promise<void> {
   const started = performance.now();
+  const { context, migrations } = prepared;
   const { config, log } = context;
   await underLock<CheckedLook, Locked>(context, {
     look: async (session, limit) => {
@@ -37,20 +38,21 @@ export async function openGate(
       return false;
     },
     take: (session, look) => takeHistoryLock(context, session, look),
-    work: (locked) => applyUnderLock(context, locked, migrations, began, started),
+    work: (locked) => applyUnderLock(prepared, locked, began, started),
   });
 }
 
 async function applyUnderLock(
-  context: Context,
+  prepared: PreparedSql,
   { target, history }: Locked,
-  migrations: readonly Migration[],
   began: (what: string) => void,
   started: number,
 ): Promise<void> {
+  const { context, migrations } = prepared;
   const { config, log, signal } = context;
   const plan = planMigrations(migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
+  refuseUnlessSetApproved(prepared, history);
   const { pending } = plan;
   const set = config.sets.find(({ historyTable }) => historyTable === config.historyTable);
   const hookPlan = {

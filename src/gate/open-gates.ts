@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Context } from "../look.ts";
 import { createNotifier } from "../report/notify.ts";
+import { refuseUnlessApproved } from "./approved.ts";
 import { migrateExternally } from "./migrate-externally.ts";
 import { openGate } from "./open-gate.ts";
 import { isSql, type Prepared } from "./prepare-sets.ts";
@@ -17,13 +18,14 @@ export async function openGates(context: Context, sets: readonly Prepared[]): Pr
   const started = performance.now();
   let isBegun = false;
   try {
+    await refuseUnlessApproved(sets);
     for (const prepared of sets) {
       const name = prepared.set.name === undefined ? "" : `${prepared.set.name}: `;
       const began = (what: string): void => {
         isBegun = true;
         tell(`migrating ${database}: ${name}${what}`);
       };
-      if (isSql(prepared)) await openGate(prepared.context, prepared.migrations, began);
+      if (isSql(prepared)) await openGate(prepared, began);
       else await migrateExternally(prepared, began);
     }
     const seconds = ((performance.now() - started) / 1000).toFixed(1);

@@ -1,7 +1,11 @@
 import { nearest } from "../nearest.ts";
 
-/** What a file may allow, each with a reason: findings of `headgate check`. */
-export const findingNames = [
+/** What `headgate plan` finds in a statement, the worst first. */
+const planFindings = ["unknown", "rewrite", "index-build", "scan", "data-change", "lock"] as const;
+export type PlanFinding = (typeof planFindings)[number];
+
+/** What `headgate check` finds, as far as a file may allow it. */
+export const checkFindings = [
   "no-undo",
   "drop-table",
   "drop-column",
@@ -16,6 +20,9 @@ export const findingNames = [
   "undo-differs",
   "redo-differs",
 ] as const;
+
+/** What a file may allow, each with a reason. */
+const findingNames = [...planFindings, ...checkFindings] as const;
 type FindingName = (typeof findingNames)[number];
 
 /** A finding that the author of a file means. */

@@ -22,6 +22,8 @@ export function readScratch(
   const from = given.nameOf("scratch-url");
   if (isCreated) mistakes.push(`choose one of ${from} and ${given.nameOf("scratch-create")}`);
   const { keywords, mistakes: misread } = parseConnectionUrl(url, from);
+  // Without any, pg would take those of PGOPTIONS, which are for the database to migrate.
+  keywords["options"] ??= " ";
   const password = keywords["password"];
   // A password that is also a name on every line (postgres/postgres) is no secret, and hiding it hides the line.
   const names = [keywords["user"], keywords["dbname"], ...(keywords["host"] ?? "").split(",")];

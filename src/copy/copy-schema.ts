@@ -1,0 +1,122 @@
+import type { Session } from "../postgres/session.ts";
+import { isServerError } from "../postgres/sqlstate.ts";
+import { leftOut, linksAndViews, tables, typesAndRoutines } from "./objects.ts";
+
+/** Something that is on the target and not, or not in the same way, in the copy. */
+export type NotCopied = { readonly kind: string; readonly name: string; readonly why: string };
+
+type Statement = { readonly kind: string; readonly name: string; readonly sql: string };
+
+/** Under these the catalog's functions write names in full, and values so that they mean the same elsewhere. */
+const exactly = `set local search_path = ''; set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';
+  set local extra_float_digits = 1; set local quote_all_identifiers = off; set local bytea_output = 'hex'`;
+
+/** One transaction holds still what is read; a migration that is running is not waited for longer. */
+const longestLockMs = 10_000;
+
+/**
+ * Makes the schema of one database anew, without rows, in an empty one. Of the first it reads the catalog only.
+ * @param target outside any transaction
+ * @param scratch outside any transaction; its settings are as the server gives them, before and after
+ * @returns what could not be copied
+ */
+export async function copySchema(
+  target: Session,
+  scratch: Session,
+  signal: AbortSignal,
+): Promise<readonly NotCopied[]> {
+  const { phases, missing } = await readSchema(target, signal);
+  await scratch.query("set check_function_bodies = off; set search_path = ''", signal);
+  let failed: Failed[] = [];
+  for (const phase of phases) failed.push(...(await make(scratch, phase, signal)));
+  // What depends on something that came later succeeds now, or when that has.
+  for (let before = Infinity; failed.length > 0 && failed.length < before;) {
+    before = failed.length;
+    failed = await makeEach(
+      scratch,
+      failed.map(({ statement }) => statement),
+      signal,
+    );
+  }
+  await scratch.query("reset check_function_bodies; reset search_path", signal);
+  return [...missing, ...failed.map(({ statement: { kind, name }, why }) => ({ kind, name, why }))];
+}
+
+async function readSchema(
+  target: Session,
+  signal: AbortSignal,
+): Promise<{ phases: Statement[][]; missing: NotCopied[] }> {
+  await target.query(
+    `begin transaction isolation level repeatable read read only; ${exactly}; set local lock_timeout = ${longestLockMs}`,
+    signal,
+  );
+  try {
+    const phases: Statement[][] = [];
+    for (const sql of [...typesAndRoutines, ...tables, ...linksAndViews]) {
+      phases.push(
+        (await rowsOf(target, sql, signal)).map(([kind, name, text]) => ({
+          kind,
+          name,
+          sql: text,
+        })),
+      );
+    }
+    const missing = (await rowsOf(target, leftOut, signal)).map(([kind, name, why]) => ({
+      ...{ kind, name, why },
+    }));
+    return { phases, missing };
+  } finally {
+    await target.afterwards("rollback");
+  }
+}
+
+async function rowsOf(
+  session: Session,
+  sql: string,
+  signal: AbortSignal,
+): Promise<(readonly [string, string, string])[]> {
+  const [result] = await session.query(
+    `select kind, name, third from (${sql}) as found (kind, name, third) where third is not null`,
+    signal,
+  );
+  return (result?.rows ?? []).map(({ kind, name, third }) => [
+    String(kind),
+    String(name),
+    String(third),
+  ]);
+}
+
+type Failed = { readonly statement: Statement; readonly why: string };
+
+/** All of a kind in one query, which is one transaction; one by one if that fails. */
+async function make(
+  scratch: Session,
+  statements: readonly Statement[],
+  signal: AbortSignal,
+): Promise<Failed[]> {
+  if (statements.length === 0) return [];
+  try {
+    await scratch.query(statements.map(({ sql }) => sql).join(";\n"), signal);
+    return [];
+  } catch (error) {
+    if (!isServerError(error)) throw error;
+    return makeEach(scratch, statements, signal);
+  }
+}
+
+async function makeEach(
+  scratch: Session,
+  statements: readonly Statement[],
+  signal: AbortSignal,
+): Promise<Failed[]> {
+  const failed: Failed[] = [];
+  for (const statement of statements) {
+    try {
+      await scratch.query(statement.sql, signal);
+    } catch (error) {
+      if (!isServerError(error)) throw error;
+      failed.push({ statement, why: error.message });
+    }
+  }
+  return failed;
+}

@@ -1,0 +1,63 @@
+/** How many rows each table has: enough for several pages of heap and of every index. */
+export const rows = 3000;
+
+/** Populated, so that a scan, a rewrite and an index build leave traces that no empty table could. */
+export const schema = `
+create extension citext;
+create function note() returns trigger language plpgsql as 'begin return new; end';
+create function inlined() returns int language sql volatile as 'select 1';
+create function stable_now() returns timestamptz language sql stable as 'select now()';
+create domain positive as int check (value > 0);
+create domain loose as int;
+create type mood as enum ('sad', 'happy');
+create table users (id int primary key, email text not null, name varchar(50), age int, code char(3), feeling mood,
+  amount numeric(10, 2), seen timestamp, born date, doc json, ip inet, net cidr, ci citext, nick varchar(20), "limit" int);
+insert into users select i, 'mail' || i, 'name' || i, 1 + i % 90, 'abc', 'sad', i, '2024-01-01', '2024-01-01', '{}', '10.0.0.1', '10.0.0.0/8', 'x' || i, 'nick' || i, 1 from generate_series(1, ${rows}) i;
+create index users_name on users (name);
+create index users_age on users (age);
+create unique index users_nick on users (nick);
+create unique index users_email on users (email);
+create table orders (id bigint primary key, user_id int, total int, note text, at timestamptz, iv interval(3), small smallint);
+insert into orders select i, i, i, 'note' || i, '2024-01-01', '1 hour', 1 from generate_series(1, ${rows}) i;
+create index orders_user on orders (user_id);
+create table items (id int primary key, order_id bigint constraint items_order references orders, label text not null);
+insert into items select i, i, 'label' from generate_series(1, ${rows}) i;
+alter table items add constraint items_label check (label <> '') not valid;
+alter table items add constraint items_id check (id > 0);
+create trigger items_trigger before insert on items for each row execute function note();
+create policy items_policy on items using (true);
+create table checked (id int, a int, b int, constraint a_there check (a is not null));
+insert into checked select i, i, i from generate_series(1, ${rows}) i;
+create unique index checked_a on checked (a);
+create unique index checked_b on checked (b);
+create table pending_links (id int, order_id bigint);
+insert into pending_links select i, i from generate_series(1, ${rows}) i;
+alter table pending_links add constraint pending_link foreign key (order_id) references orders not valid;
+create table clustered (id int primary key, a int);
+insert into clustered select i, i from generate_series(1, ${rows}) i;
+cluster clustered using clustered_pkey;
+create unlogged table quick (id int primary key, a int);
+insert into quick select i, i from generate_series(1, ${rows}) i;
+create view names as select id, a from clustered;
+create table plain (id int, a int, b text);
+insert into plain select i, i, 'b' || i from generate_series(1, ${rows}) i;
+create materialized view totals as select user_id, sum(total) as total from orders group by user_id;
+create unique index totals_key on totals (user_id);
+create materialized view sums as select sum(total) as total from orders;
+create table events (id int not null, at date not null, kind text) partition by range (at);
+create table events_1 partition of events for values from ('2024-01-01') to ('2024-07-01');
+create table events_2 partition of events for values from ('2024-07-01') to ('2025-01-01');
+insert into events select i, date '2024-01-01' + i % 360, 'k' from generate_series(1, ${rows * 2}) i;
+create table events_3 (id int not null, at date not null, kind text);
+insert into events_3 select i, date '2025-01-01' + i % 90, 'k' from generate_series(1, ${rows}) i;
+create table events_4 (id int not null, at date not null, kind text, constraint bounds check (at >= '2025-07-01' and at < '2026-01-01'));
+insert into events_4 select i, date '2025-07-01' + i % 90, 'k' from generate_series(1, ${rows}) i;
+create table parent (id int, a int);
+create table child (b int) inherits (parent);
+insert into child select i, i, i from generate_series(1, ${rows}) i;
+create table with_domain (id int, a loose);
+insert into with_domain select i, i from generate_series(1, ${rows}) i;
+create sequence counter;
+create statistics users_statistics on id, age from users;
+analyze;
+`;
