@@ -104,7 +104,7 @@ export function optionsTable(): string {
   const rows = options.map((option) => {
     const fallback =
       option.default ?? option.defaultNote ?? (option.kind === "switch" ? "off" : "none");
-    return `| ${flagOf(option).replaceAll("|", "\\|")} | \`${variableOf(option.name)}\` | ${fallback} | ${option.help} |`;
+    return `| ${flagOf(option).replaceAll("|", "\\|")} | \`${variableOf(option.name)}\` | ${fallback.replaceAll("*", "\\*")} | ${option.help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join(
     "\n",

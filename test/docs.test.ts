@@ -35,6 +35,21 @@ for (const artifact of artifacts) {
   }
 }
 
+test("D5 the report in docs/reports.md is what --summary writes", async () => {
+  const shown = /<!-- report of `([^`]+)` -->\n([^]*?)\n<!-- end of the report -->/;
+  const [, command = "", report = ""] = shown.exec(read("docs/reports.md")) ?? [];
+  const run = await openConsole(server, artifacts[0] ?? assert.fail());
+  const sql = "ALTER TABLE notes ADD COLUMN done boolean;\\nUPDATE notes SET doen = false;\\n";
+  await run(`printf '${sql}' > migrations/4_add-done.sql; ${command}`);
+  const maskReport = (text: string): string =>
+    mask(text.trim())
+      .replace(/`app_\w+`/, "`app`")
+      .replace(/after [\d.]+ s$/m, "after 1.3 s")
+      .replace(/\| \d+ ms/g, "| 12 ms")
+      .replace(/\b\d{13}\b/g, "1795277661878");
+  assert.equal(maskReport(await run("cat report.md")), maskReport(report));
+});
+
 test("D2 each command has a page, which shows it at work, its options that are special to it and its exit codes", () => {
   const index = read("docs/commands/README.md");
   for (const name of commandNames) {
