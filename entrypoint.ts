@@ -50,6 +50,9 @@ async function main(): Promise<number> {
   if (command.verb === "help") {
     return print(command.helpOf === undefined ? helpText() : commandHelp(command.helpOf));
   }
+  const format = command.flags.get("log-format")?.[0] ?? process.env["HEADGATE_LOG_FORMAT"];
+  // So that mistakes in the configuration are told in the format that is wanted.
+  if (format === "text" || format === "json") log = createLog(format, "info", redact);
   terminationLog =
     command.flags.get("termination-log")?.[0] ?? process.env["HEADGATE_TERMINATION_LOG"];
   const summaryFile = command.flags.get("summary")?.[0] ?? process.env["HEADGATE_SUMMARY"] ?? "";

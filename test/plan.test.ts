@@ -397,7 +397,7 @@ test("N10 the table has the riskiest statement first, colour only on a terminal,
     "1_a.sql": "ALTER TABLE customers ADD COLUMN a int;",
     "2_b.sql": "CREATE TABLE pipes (a text DEFAULT '|');",
     "3_c.sql": "ALTER TABLE orders ALTER note SET NOT NULL;",
-    "4_d.sql": "ALTER TABLE orders ALTER id TYPE bigint;",
+    "4_d.sql": "ALTER TABLE orders ALTER id TYPE bigint; ALTER TABLE orders ALTER id TYPE numeric;",
   };
   const text = await plan(database, files, { args: ["--scratch-create"] });
   const places = [...text.stdout.matchAll(/^(\w[\w ]*?) {2,}(\d_\w\.sql:1)/gm)].map(
@@ -405,15 +405,22 @@ test("N10 the table has the riskiest statement first, colour only on a terminal,
   );
   assert.deepEqual(places, [
     "4_d.sql:1 rewrite",
+    "4_d.sql:1 rewrite",
     "3_c.sql:1 scan",
     "1_a.sql:1 instant",
     "2_b.sql:1 instant",
   ]);
+  // The second takes no lock that the first has not taken.
+  const [one, two] = text.stdout.matchAll(
+    /4_d\.sql:1 +(AccessExclusive orders(?: \(held\))?) {2}/g,
+  );
+  assert.equal(one?.[1], "AccessExclusive orders");
+  assert.equal(two?.[1], "AccessExclusive orders (held)");
   assert.ok(!text.stdout.includes("\u001B"));
   const markdown = await plan(database, files, { args: ["--scratch-create", "--markdown"] });
   assert.match(
     markdown.stdout,
-    /^### headgate: 4 files to apply to \w+, 3 findings\n\n\| class \| place \|.*\n(\| --- )+\|\n\| rewrite \| 4_d\.sql:1 \| AccessExclusive orders \|/,
+    /^### headgate: 4 files to apply to \w+, 4 findings\n\n\| class \| place \|.*\n(\| --- )+\|\n\| rewrite \| 4_d\.sql:1 \| AccessExclusive orders \|/,
   );
   assert.match(markdown.stdout, /DEFAULT '\\\|'\)` \|\n/);
   const folder = makeMigrations(files);

@@ -141,6 +141,12 @@ for (const artifact of artifacts) {
     const bad = await runHeadgate(artifact, args, { env: await fresh(BROKEN) });
     assert.match(bad.stderr, /headgate: ERROR .*2_broken\.sql:2:1: /);
     assert.match(bad.stderr, /\n {2}2 \| SELEKT 2;\n {4}\| \^\n[^]*\n {2}to do: .+\n$/);
+    const env = { ...(await fresh()), HEADGATE_LOG_FORMAT: "text" };
+    const mistaken = await runHeadgate(artifact, ["migrate", "--lock-wait", "soon"], { env });
+    assert.match(
+      mistaken.stderr,
+      /headgate: ERROR the configuration has mistakes.*\n {2}- --lock-/,
+    );
   });
 
   test(`a terminal gets lines for people without asking (${artifact.name})`, async (t) => {

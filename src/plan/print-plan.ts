@@ -123,12 +123,15 @@ const placeOf = ({ path }: FilePlan, { line }: StatementPlan): string =>
   `${path.split("/").at(-1)}:${line}`;
 
 /** The strongest; which others there are stands in --json. */
-function lockOf({ locks }: StatementPlan): string {
+function lockOf({ locks, held, findings }: StatementPlan): string {
   const [first, ...others] = locks.filter(({ mode }) => mode !== "AccessShareLock");
-  if (first === undefined) return "none";
+  const [earlier] = findings.length > 0 ? held : [];
+  if (first === undefined) return earlier === undefined ? "none" : `${nameOf(earlier)} (held)`;
   const more = others.filter((lock: LockPlan) => lock.blocks !== "nothing").length;
-  return `${first.mode.replace(/Lock$/, "")} ${first.relation}${more === 0 ? "" : ` and ${more} more`}`;
+  return `${nameOf(first)}${more === 0 ? "" : ` and ${more} more`}`;
 }
+
+const nameOf = ({ mode, relation }: LockPlan): string => `${mode.replace(/Lock$/, "")} ${relation}`;
 
 function sizeOf({ rows, bytes, locks }: StatementPlan): string {
   if (bytes === null && rows === null) {
