@@ -148,8 +148,12 @@ export async function logIn(
     completed: () => completed,
     failed: () => failed,
     onNotice: (listen) => {
-      const hear = ({ severity = "", code = "", message = "" }: Partial<Notice>): void =>
-        listen({ severity, code, message });
+      const hear = (notice: { [field in keyof Notice]?: string | undefined }): void =>
+        listen({
+          severity: notice.severity ?? "",
+          code: notice.code ?? "",
+          message: notice.message ?? "",
+        });
       client.on("notice", hear);
       return () => client.off("notice", hear);
     },
