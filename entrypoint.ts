@@ -13,6 +13,7 @@ import { leave } from "./src/handover/leave.ts";
 import type { Context } from "./src/look.ts";
 import { commandHelp, helpText } from "./src/help.ts";
 import { connecting } from "./src/options.ts";
+import { ConnectionLost } from "./src/postgres/session.ts";
 import { createLog } from "./src/report/log.ts";
 import { print } from "./src/report/print.ts";
 import { redactor } from "./src/report/redact.ts";
@@ -119,7 +120,7 @@ function fail(thrown: unknown): number {
     log.warn({ signal: error.signalName, exitCode: error.exitCode }, "stopped");
     return error.exitCode;
   }
-  const failure = error instanceof HeadgateError ? error : bug(error);
+  const failure = error instanceof HeadgateError ? error : unexpected(error);
   const { code, exitCode, problems, fix } = failure;
   const list = problems.length === 0 ? {} : { problems };
   log.error({ code, exitCode, ...failure.details, ...list, fix }, failure.message);
@@ -128,7 +129,14 @@ function fail(thrown: unknown): number {
   return exitCode;
 }
 
-function bug(error: unknown): HeadgateError {
+/** What no command has put into words. */
+function unexpected(error: unknown): HeadgateError {
+  if (error instanceof ConnectionLost) {
+    return new HeadgateError("not_ready", `the connection to Postgres was lost: ${error.message}`, {
+      fix: "look into the server's log; then run again",
+      cause: error,
+    });
+  }
   const details = { stack: error instanceof Error ? error.stack : undefined };
   return new HeadgateError("bug", `headgate has a bug: ${String(error)}`, {
     details,

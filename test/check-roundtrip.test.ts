@@ -57,6 +57,25 @@ for (const artifact of artifacts) {
     assert.deepEqual(await left(database), []);
   });
 
+  test(`K6 a warning of the server is told once each time a file says it, and nothing else is warned of (${artifact.name})`, async () => {
+    const files = Array.from({ length: 6 }, (_, index): [string, string][] => [
+      [`${index + 1}_file-${index}.sql`, `DO $$ BEGIN RAISE WARNING 'says ${index}'; END $$;\n`],
+      [`undo/${index + 1}_file-${index}.sql`, "SELECT 1;\n"],
+    ]);
+    const { exitCode, lines, stderr } = await roundTrip(artifact, Object.fromEntries(files.flat()));
+    assert.equal(exitCode, 0, stderr);
+    const warnings = lines.filter(({ level }) => level === "warn");
+    const expected = Array.from(
+      { length: 6 },
+      (_, index) => `${index + 1}_file-${index}.sql says ${index}`,
+    );
+    assert.deepEqual(
+      warnings.map(({ migration, message }) => `${String(migration)} ${String(message)}`),
+      [...expected, ...expected],
+    );
+    assert.doesNotMatch(stderr, /MaxListeners/);
+  });
+
   test(`K6 a scratch database can be created beside the one to migrate, and is dropped (${artifact.name})`, async () => {
     const database = await createDatabase(server);
     const env = { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: makeMigrations(sound) };

@@ -166,6 +166,32 @@ test("O3 after a run that failed half-way drift is said to be unknown, and known
   assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
 });
 
+test("O3 after a file without a transaction failed half-way drift is said to be unknown, too", async () => {
+  const { run, folder } = await workplace();
+  assert.equal((await run("migrate")).exitCode, 0);
+  const file = (last: string): Record<string, string> => ({
+    "4_steps.sql": `-- headgate: no-transaction\nCREATE TABLE four ();\n${last};`,
+  });
+  addMigrations(folder, file("SELECT 1/0"));
+  assert.equal((await run("migrate")).exitCode, 1);
+  assert.match(String((await statusOf(run, "--drift")).drift.unknown), /cut off after it had/);
+  addMigrations(folder, file("SELECT 1"));
+  assert.equal((await run("migrate")).exitCode, 0);
+  assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
+});
+
+test("O3 what was made by hand and then stamped is no drift, and took no time", async () => {
+  const { run, database, folder } = await workplace();
+  assert.equal((await run("migrate")).exitCode, 0);
+  await server.psql(database, "CREATE TABLE hotfix ()");
+  addMigrations(folder, { "4_hotfix.sql": "CREATE TABLE hotfix ()" });
+  assert.equal((await run("stamp", "4", "--yes")).exitCode, 0);
+  const { drift, migrations } = await statusOf(run, "--drift");
+  assert.deepEqual(drift.differences, []);
+  assert.equal(migrations.at(-1)?.ms, null);
+  assert.equal(migrations.at(-1)?.by?.dbUser, "postgres");
+});
+
 test("O3 a rollback is in the journal, and what it leaves is no drift", async () => {
   const { run, database, folder } = await workplace();
   addMigrations(folder, { "undo/3_index-account-names.sql": "DROP INDEX accounts_name_idx" });
@@ -202,4 +228,21 @@ test("O3 sets that share a database are compared with the latest run of any of t
     (await run("status", "--drift")).stdout,
     /column public\.bills\.id is gone\n {2}- relation public\.bills is gone\n$/,
   );
+});
+
+test("O3 when one set went well and another failed half-way, what the failed one applied is no drift", async () => {
+  const database = await createDatabase(server);
+  const users = makeMigrations({ "1_users.sql": "CREATE TABLE users (id int)" });
+  const bills = makeMigrations({ "1_bills.sql": "CREATE TABLE bills (id int)" });
+  const sets = [
+    { name: "users", migrations: users },
+    { name: "bills", migrations: bills, "history-table": "billing.migrations" },
+  ];
+  const env = { DATABASE_URL: server.url(database), HEADGATE_SETS: JSON.stringify(sets) };
+  const run = (...args: string[]) => runHeadgate(artifact, args, { env });
+  assert.equal((await run("migrate")).exitCode, 0);
+  addMigrations(users, { "2_more.sql": "ALTER TABLE users ADD COLUMN name text" });
+  addMigrations(bills, { "2_ok.sql": "CREATE TABLE more ()", "3_bad.sql": "SELECT 1/0" });
+  assert.equal((await run("migrate")).exitCode, 1);
+  assert.match((await run("status", "--drift")).stdout, /\ndrift unknown: .* cut off after it had/);
 });

@@ -482,6 +482,26 @@ for (const artifact of artifacts) {
   });
 }
 
+test("N1 a plan that loses its connection to the copy says so, is no bug, and leaves nothing behind", async () => {
+  const database = await makeTarget();
+  const folder = makeMigrations({ "1_a.sql": "SELECT pg_sleep(60);" });
+  const args = ["plan", "--scratch-create", "--migrations", folder];
+  const running = await startHeadgate(artifacts[0] as (typeof artifacts)[0], args, {
+    env: { DATABASE_URL: server.url(database) },
+  });
+  const end =
+    "select pg_terminate_backend(pid) from pg_stat_activity where query = 'SELECT pg_sleep(60)'";
+  await eventually(
+    "it sleeps, and is ended",
+    async () => (await server.psql("postgres", end)).length === 1,
+  );
+  const { exitCode, lines, stderr } = await running.result;
+  assert.equal(exitCode, 69, stderr);
+  assert.match(String(lines.at(-1)?.msg), /^the connection to Postgres was lost: terminating/);
+  const left = "select from pg_database where datname like 'headgate\\_scratch\\_%'";
+  assert.deepEqual(await server.psql("postgres", left), []);
+});
+
 test("N12 of a migrator among the sets the plan says that it cannot look into it", async () => {
   const database = await makeTarget();
   const migrations = makeMigrations({ "1_a.sql": "ALTER TABLE orders ADD COLUMN a int;" });

@@ -21,8 +21,8 @@ export type JournalRow = {
   readonly event: JournalEvent;
   /** As the server prints it: with its time zone. */
   readonly at: string;
-  /** The time its statements took; of a file without a transaction, its steps'. */
-  readonly ms: number;
+  /** The time its statements took; of a file without a transaction, its steps'. Null when none were run. */
+  readonly ms: number | null;
   readonly host: string;
   readonly headgate: string;
   readonly dbUser: string;
@@ -66,16 +66,15 @@ export function toMs(interval: string): string {
   return `extract(epoch from ${interval}) * 1000`;
 }
 
-/** Whether there is a journal, and it may be read. */
-export async function mayReadJournal(
+/** Whether there is a table, and it may be read. */
+export async function mayRead(
   session: Session,
-  historyTable: readonly [string, string],
+  table: readonly [string, string],
   signal: AbortSignal,
 ): Promise<boolean> {
-  const table = quoteLiteral(quoteTable(journalTable(historyTable)));
   // Asked first, because an error of a query that was not needed would stand in the server's log.
   const [answer] = await session.query(
-    `select pg_catalog.has_table_privilege(pg_catalog.to_regclass(${table}), 'select') as readable`,
+    `select pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))}), 'select') as readable`,
     signal,
   );
   return answer?.rows[0]?.["readable"] === true;
@@ -87,7 +86,7 @@ export async function readJournal(
   historyTable: readonly [string, string],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, JournalRow>> {
-  if (!(await mayReadJournal(session, historyTable, signal))) return new Map();
+  if (!(await mayRead(session, journalTable(historyTable), signal))) return new Map();
   const [result] = await session.query(
     `select distinct on (migration) migration, name, event, at::text, ms::float8, host, headgate, db_user as "dbUser"
       from ${quoteTable(journalTable(historyTable))} as journal

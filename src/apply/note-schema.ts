@@ -5,7 +5,8 @@ import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { version } from "../version.ts";
-import { journalTable, mayReadJournal } from "./journal.ts";
+import { journalTable, mayRead } from "./journal.ts";
+import { stepTable } from "./step-table.ts";
 import type { Target } from "./target.ts";
 
 /** A schema of ten thousand tables takes longer, and other replicas wait. */
@@ -48,8 +49,6 @@ export type NotedSchema = {
   /** The server's major version then, and now. */
   readonly serverMajor: number;
   readonly major: number;
-  /** Migrations that were applied later, in a run that did not come to its end. */
-  readonly appliedSince: number;
 };
 
 /** Reads what was noted; undefined where nothing is, or nothing that may be read. */
@@ -58,12 +57,11 @@ export async function readNotedSchema(
   historyTable: readonly [string, string],
   signal: AbortSignal,
 ): Promise<NotedSchema | undefined> {
-  if (!(await mayReadJournal(session, historyTable, signal))) return undefined;
+  if (!(await mayRead(session, journalTable(historyTable), signal))) return undefined;
   const journal = quoteTable(journalTable(historyTable));
   const [result] = await session.query(
     `select noted.at::text as at, extract(epoch from noted.at)::float8 * 1000 as at_ms, db_user || ' on ' || host as by,
-      objects, server_major, current_setting('server_version_num')::int / 10000 as major,
-      (select count(*)::int from ${journal} later where later.event <> 'schema' and later.at > noted.at) as applied_since
+      objects, server_major, current_setting('server_version_num')::int / 10000 as major
     from ${journal} noted where event = 'schema' order by noted.at desc limit 1`,
     signal,
   );
@@ -76,6 +74,30 @@ export async function readNotedSchema(
     objects: toObjects(row["objects"]),
     serverMajor: Number(row["server_major"]),
     major: Number(row["major"]),
-    appliedSince: Number(row["applied_since"]),
   };
+}
+
+/**
+ * Whether migrations or steps were applied or undone later, in a run that did not come to its end.
+ * @param at as the server prints it
+ */
+export async function hasChangedSince(
+  session: Session,
+  historyTable: readonly [string, string],
+  at: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const since = quoteLiteral(at);
+  const [journal, steps] = [journalTable(historyTable), stepTable(historyTable)];
+  const changes = [
+    [journal, `select from ${quoteTable(journal)} where event <> 'schema' and at > ${since}`],
+    [steps, `select from ${quoteTable(steps)} where coalesce(ended_at, started_at) > ${since}`],
+  ] as const;
+  const asked: string[] = [];
+  for (const [table, select] of changes) {
+    if (await mayRead(session, table, signal)) asked.push(`exists (${select})`);
+  }
+  if (asked.length === 0) return false;
+  const [result] = await session.query(`select ${asked.join(" or ")} as changed`, signal);
+  return result?.rows[0]?.["changed"] === true;
 }

@@ -31,7 +31,7 @@ export async function runFiles(
   signal: AbortSignal,
 ): Promise<Target> {
   const notices = noticeReporter(log);
-  session.onNotice(notices.listen);
+  const stopListening = session.onNotice(notices.listen);
   let current: Migration | undefined;
   try {
     const target = await prepare();
@@ -52,6 +52,7 @@ export async function runFiles(
   } catch (error) {
     throw error instanceof ConnectionLost ? connectionLost(error, current, phase) : error;
   } finally {
+    stopListening();
     notices.finish();
   }
 }

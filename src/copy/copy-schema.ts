@@ -25,10 +25,12 @@ export async function copySchema(
   scratch: Session,
   signal: AbortSignal,
 ): Promise<readonly NotCopied[]> {
-  const { phases, missing } = await readSchema(target, signal);
+  const { phases, missing, path } = await readSchema(target, signal);
   await scratch.query("set check_function_bodies = off; set search_path = ''", signal);
   let failed: Failed[] = [];
   for (const phase of phases) failed.push(...(await make(scratch, phase, signal)));
+  // Names are written in full, but for those in the bodies of functions, which an index or a view may run already.
+  await scratch.query(`set search_path = ${path}`, signal);
   // What depends on something that came later succeeds now, or when that has.
   for (let before = Infinity; failed.length > 0 && failed.length < before;) {
     before = failed.length;
@@ -45,7 +47,12 @@ export async function copySchema(
 async function readSchema(
   target: Session,
   signal: AbortSignal,
-): Promise<{ phases: Statement[][]; missing: NotCopied[] }> {
+): Promise<{ phases: Statement[][]; missing: NotCopied[]; path: string }> {
+  const [found] = await target.query(
+    "select coalesce(nullif(pg_catalog.current_setting('search_path'), ''), '''''') as path",
+    signal,
+  );
+  const path = String(found?.rows[0]?.["path"]);
   await target.query(
     `begin transaction isolation level repeatable read read only; ${exactly}; set local lock_timeout = ${longestLockMs}`,
     signal,
@@ -64,7 +71,7 @@ async function readSchema(
     const missing = (await rowsOf(target, leftOut, signal)).map(([kind, name, why]) => ({
       ...{ kind, name, why },
     }));
-    return { phases, missing };
+    return { phases, missing, path };
   } finally {
     await target.afterwards("rollback");
   }

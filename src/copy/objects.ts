@@ -43,7 +43,7 @@ const query = (select: string): string => `${shared} ${select}`;
 export const typesAndRoutines: readonly string[] = [
   `select 'schema', quote_ident(nspname), format('create schema if not exists %I', nspname) from ns
     where not exists (select from ext where classid = 'pg_namespace'::regclass and objid = ns.oid)`,
-  `select 'extension', extname::text, format('create extension if not exists %I with schema %s cascade', extname, extnamespace::regnamespace) from pg_extension where extname <> 'plpgsql'`,
+  `select 'extension', extname::text, format('create extension if not exists %I with schema %s cascade', extname, extnamespace::regnamespace) from pg_extension where extname <> 'plpgsql' order by oid`,
   `select 'collation', format('%I.%I', nspname, collname), format('create collation %I.%I (%s)', nspname, collname, case
       when collprovider = 'c' then format('provider = libc, lc_collate = %L, lc_ctype = %L', collcollate, collctype)
       else format('provider = %s, locale = %L, deterministic = %s', case collprovider when 'i' then 'icu' else 'builtin' end,
@@ -53,7 +53,7 @@ export const typesAndRoutines: readonly string[] = [
     from pg_enum where enumtypid = typ.oid)) from typ where typtype = 'e'`,
   `select 'domain', ident, format('create domain %s as %s', ident, format_type(typbasetype, typtypmod))
       || case when typcollation <> (select b.typcollation from pg_type b where b.oid = typ.typbasetype) then ' collate ' || typcollation::regcollation else '' end
-      || coalesce(' default ' || typdefault, '') || case when typnotnull then ' not null' else '' end
+      || coalesce(' default ' || pg_get_expr(typdefaultbin, 0), '') || case when typnotnull then ' not null' else '' end
     from typ where typtype = 'd'`,
   `select 'domain constraint', quote_ident(conname) || ' of ' || ident, format('alter domain %s add constraint %I %s', ident, conname, pg_get_constraintdef(k.oid))
     from typ join pg_constraint k on k.contypid = typ.oid where k.contype = 'c'`,
@@ -148,5 +148,15 @@ export const leftOut: string = query(`
   union all select 'operator class', opcname::text, 'operator classes are not copied' from pg_opclass o join ns on ns.oid = o.opcnamespace where not exists (select from ext where classid = 'pg_opclass'::regclass and objid = o.oid)
   union all select 'cast', format('%s as %s', format_type(castsource, null), format_type(casttarget, null)), 'casts are not copied' from pg_cast c where c.oid >= 16384 and not exists (select from pg_depend d where d.classid = 'pg_cast'::regclass and d.objid = c.oid and d.deptype in ('e', 'i'))
   union all select 'text search configuration', cfgname::text, 'text search configurations are not copied' from pg_ts_config c join ns on ns.oid = c.cfgnamespace where not exists (select from ext where classid = 'pg_ts_config'::regclass and objid = c.oid)
+  union all select x.kind, x.name, 'it is not copied' from (
+      select 'text search dictionary' as kind, dictname::text as name, 'pg_ts_dict'::regclass as class, oid from pg_ts_dict
+      union all select 'text search parser', prsname::text, 'pg_ts_parser'::regclass, oid from pg_ts_parser
+      union all select 'text search template', tmplname::text, 'pg_ts_template'::regclass, oid from pg_ts_template
+      union all select 'conversion', conname::text, 'pg_conversion'::regclass, oid from pg_conversion
+      union all select 'language', lanname::text, 'pg_language'::regclass, oid from pg_language
+      union all select 'access method', amname::text, 'pg_am'::regclass, oid from pg_am
+      union all select 'foreign-data wrapper', fdwname::text, 'pg_foreign_data_wrapper'::regclass, oid from pg_foreign_data_wrapper
+      union all select 'foreign server', srvname::text, 'pg_foreign_server'::regclass, oid from pg_foreign_server) x
+    where x.oid >= 16384 and not exists (select from ext where classid = x.class and objid = x.oid)
   union all select 'event trigger', evtname::text, 'event triggers are not copied' from pg_event_trigger t where not exists (select from ext where classid = 'pg_event_trigger'::regclass and objid = t.oid)
   union all select 'publication', pubname::text, 'publications are not copied' from pg_publication`);

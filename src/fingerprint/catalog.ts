@@ -80,7 +80,7 @@ const kinds: Readonly<Record<string, string>> = {
   type: `select t.oid::regtype::text, concat_ws(' ', case t.typtype when 'e' then 'enum' when 'd' then 'domain' when 'r' then 'range'
         when 'm' then 'multirange' else 'base type' end,
       case when t.typtype = 'd' then concat_ws(' ', format_type(t.typbasetype, t.typtypmod), case when t.typnotnull then 'not null' end,
-        'default ' || t.typdefault) end,
+        'default ' || pg_get_expr(t.typdefaultbin, 0)) end,
       (select format_type(rngsubtype, null) from pg_range where rngtypid = t.oid),
       (select '(' || string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) || ')' from pg_enum e where e.enumtypid = t.oid))
     from own_type t`,

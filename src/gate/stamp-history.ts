@@ -1,6 +1,7 @@
 import { type Entry, readEntries } from "../adopt/entries.ts";
 import { type Match, matchEntries } from "../adopt/match.ts";
 import { toolOf } from "../adopt/tools.ts";
+import { noteSchema } from "../apply/note-schema.ts";
 import { prepareHistory } from "../apply/prepare-history.ts";
 import { readSteps, type StepRow } from "../apply/step-table.ts";
 import type { Target } from "../apply/target.ts";
@@ -85,9 +86,10 @@ async function write(
   const rows = stamp.files.map(({ id, name, checksum }) => ({ id, name, hash: checksum }));
   // Another one may have been faster.
   if (rows.length === 0) return stamp;
-  await prepareHistory(target, history, signal, rows);
+  const prepared = await prepareHistory(target, history, signal, rows);
   const ms = Math.round(performance.now() - started);
   log.info({ phase: "stamp", stamped: rows.length, ms }, "stamped");
+  await noteSchema(prepared, signal);
   return stamp;
 }
 

@@ -34,7 +34,8 @@ export type Session = {
   readonly completed: () => number;
   /** Whether the server has answered the latest query with an error, also when that was because of a cancel request. */
   readonly failed: () => boolean;
-  onNotice(listen: (notice: Notice) => void): void;
+  /** Passes on what the server says beside its answers. @returns what ends that */
+  onNotice(listen: (notice: Notice) => void): () => void;
   /**
    * Sends a last word after a failure: a rollback, a note. Also after a signal to stop, so it takes a second at most;
    * it never throws, because what it follows is worse.
@@ -147,13 +148,14 @@ export async function logIn(
     completed: () => completed,
     failed: () => failed,
     onNotice: (listen) => {
-      client.on("notice", (notice) =>
+      const hear = (notice: { [field in keyof Notice]?: string | undefined }): void =>
         listen({
           severity: notice.severity ?? "",
           code: notice.code ?? "",
           message: notice.message ?? "",
-        }),
-      );
+        });
+      client.on("notice", hear);
+      return () => client.off("notice", hear);
     },
     query: async (sql, abort) => {
       abort.throwIfAborted();

@@ -1,4 +1,4 @@
-import { readNotedSchema, type NotedSchema } from "../apply/note-schema.ts";
+import { hasChangedSince, readNotedSchema, type NotedSchema } from "../apply/note-schema.ts";
 import {
   compareSchemas,
   describeDifference,
@@ -39,17 +39,21 @@ async function compare(
 ): Promise<Drift> {
   if (sets.length === 0)
     return { unknown: "the schema is noted only after SQL files of headgate's own" };
+  const tables: (readonly [string, string])[] = [];
   const found: NotedSchema[] = [];
   for (const { set } of sets) {
     const historyTable = await locateHistory(session, set.historyTable, signal);
-    const noted = historyTable && (await readNotedSchema(session, historyTable, signal));
+    if (historyTable === undefined) continue;
+    tables.push(historyTable);
+    const noted = await readNotedSchema(session, historyTable, signal);
     if (noted !== undefined) found.push(noted);
   }
   const latest = found.toSorted((a, b) => a.atMs - b.atMs).at(-1);
   if (latest === undefined) return { unknown: "no run has noted the schema yet" };
-  const { at, by, objects, serverMajor, major, appliedSince } = latest;
-  if (appliedSince > 0) {
-    return { unknown: "the last run failed or was cut off after it had applied something" };
+  const { at, by, objects, serverMajor, major } = latest;
+  for (const table of tables) {
+    if (await hasChangedSince(session, table, at, signal))
+      return { unknown: "the last run failed or was cut off after it had applied something" };
   }
   if (serverMajor !== major) {
     return {

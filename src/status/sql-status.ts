@@ -97,7 +97,7 @@ function listEntries(
     return {
       ...{ id, name, state },
       executedAt: row?.executedAt ?? null,
-      ms: noted === undefined ? null : Math.round(noted.ms),
+      ms: typeof noted?.ms === "number" ? Math.round(noted.ms) : null,
       by: noted === undefined ? null : byOf(noted),
     };
   };
