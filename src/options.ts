@@ -259,7 +259,7 @@ export const options: readonly Option[] = [
     name: "after",
     value: "COMMAND",
     kind: "text",
-    commands: applying,
+    commands: [...applying, "verify"],
     help: "run when all of it is applied, such as a check; until it succeeds no server starts",
     isSpecial: true,
   },

@@ -103,10 +103,16 @@ for (const artifact of artifacts) {
       assert.deepEqual([exitCode, stdout], [1, ""], stderr);
       assert.match(stderr, /the migrations are applied/);
     }
+    const verify = (): Promise<HeadgateResult> =>
+      runHeadgate(artifact, ["verify", ...args.slice(0, 2)], { env });
+    const owed = await verify();
+    assert.equal(owed.exitCode, 3, owed.stderr);
+    assert.match(owed.stderr, /the --after command of a run has not succeeded yet/);
     writeFileSync(proof, "");
     const fine = await runHeadgate(artifact, args, { env });
     assert.deepEqual([fine.exitCode, fine.stdout], [0, "serving\n"]);
     assert.ok(fine.lines.some(({ msg }) => String(msg).includes("still owed")));
+    assert.equal((await verify()).exitCode, 0);
     const calm = await runHeadgate(artifact, args, { env });
     assert.ok(!calm.lines.some(({ phase }) => phase === "after"));
   });

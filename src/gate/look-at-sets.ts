@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { askWhenReady, type Context, lookWhenReady, type Need } from "../look.ts";
 import { listNames, planMigrations, refusalOf } from "../migrations/plan.ts";
 import { lookAtRuns } from "../migrator/records.ts";
+import { isUnchecked } from "./after-check.ts";
 import { aheadOf, judgeOf, refusalOfAhead } from "./migrate-externally.ts";
 import { isSql, type Prepared, type PreparedMigrator, type PreparedSql } from "./prepare-sets.ts";
 
@@ -37,10 +38,13 @@ export async function lookAtSets(
 
 async function lookAtSql({ context, migrations }: PreparedSql, need: Need): Promise<SetState> {
   const { session, answer } = await lookWhenReady(context, need);
-  session.end();
+  const isOwed = await isUnchecked(context, session, context.signal).finally(() => session.end());
   const plan = planMigrations(migrations, answer.history);
   const { pending, applied, ahead } = plan;
   const refusal = refusalOf(plan, context.config.failWhenAhead);
+  if (refusal === undefined && pending.length === 0 && isOwed) {
+    return { pending: ["--after"], summary: "the --after command of a run has not succeeded yet" };
+  }
   return {
     pending: pending.map(({ fileName }) => fileName),
     ...(refusal === undefined ? {} : { refusal }),
