@@ -261,6 +261,40 @@ test("N5 what migrate would refuse, plan refuses with the same words and exit co
   assert.match(changed.stderr, /edited after it was applied/);
 });
 
+test("N5 an index that a failed build left INVALID is built anew, as migrate would do it", async () => {
+  const database = await makeTarget(
+    "create table t (a int, b int); insert into t values (1, 1), (1, 1)",
+  );
+  const build = "CREATE UNIQUE INDEX CONCURRENTLY once ON t (a)";
+  const folder = makeMigrations({ "1_steps.sql": `-- headgate: no-transaction\n${build};` });
+  const failed = await runHeadgate(artifacts[0] as (typeof artifacts)[0], ["migrate"], {
+    env: { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: folder },
+  });
+  assert.equal(failed.exitCode, 1, failed.stderr);
+  const { statements } = await plan(database, folder);
+  assert.deepEqual(statements.map(summary), [[2, "index build", [], []]]);
+  const inside = await plan(database, {
+    "1_one.sql": "CREATE UNIQUE INDEX IF NOT EXISTS once ON t (a);",
+  });
+  assert.deepEqual(inside.statements.map(summary), [
+    [1, "index build", ["t ShareLock"], ["index-build"]],
+  ]);
+  const repair = await plan(database, { "1_two.sql": "DROP INDEX once;" });
+  assert.deepEqual(repair.statements[0]?.class, "instant");
+});
+
+test("N4 of many partitions a finding names a few, the same at each run", async () => {
+  const database = await makeTarget(`create table logs (a int) partition by list (a);
+    do $$ begin for i in 1..9 loop execute format('create table logs_%s partition of logs for values in (%s)', i, i); end loop; end $$`);
+  const { statements } = await plan(database, { "1_a.sql": "CREATE INDEX ON logs (a);" });
+  const [finding] = statements[0]?.findings ?? [];
+  assert.equal(
+    finding?.text,
+    "builds an index (logs_1, logs_2, logs_3, logs_4, logs_5 and 4 more), and meanwhile blocks writes of logs, logs_1, logs_2, logs_3, logs_4 and 5 more",
+  );
+  assert.equal(statements[0]?.locks.length, 10);
+});
+
 test("N6 what cannot be tried out is unknown and counts as dangerous, and the plan goes on behind it", async () => {
   const database = await makeTarget();
   const role = `role_${database}`;

@@ -1,6 +1,7 @@
 import { readPending } from "../apply/refuse.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
+import { isInvalid } from "../copy/objects.ts";
 import { isSql, type Prepared, type PreparedSql } from "../gate/prepare-sets.ts";
 import { type Context, lookWhenReady } from "../look.ts";
 import { builtIn, type History, locateHistory, lookAtHistory } from "../migrations/history.ts";
@@ -119,7 +120,8 @@ async function traceAll(
       const named = nameOf({ schema, name, kind });
       return typeof indexOf === "number" ? { ...named, table: indexOf } : named;
     };
-    const tracer: Tracer = { session, base, prepare, signal };
+    const invalid = notCopied.filter(({ why }) => why === isInvalid).map(({ name }) => name);
+    const tracer: Tracer = { session, base, invalid: new Set(invalid), prepare, signal };
     const traces = new Map<DueFile, Trace>();
     for (const file of dues.flatMap(({ files }) => files)) {
       traces.set(file, { names, traced: await traceFile(tracer, file, file.done) });
