@@ -176,7 +176,7 @@ CREATE INDEX ON fresh (a);`,
 test("N4 the safer form, pasted into files as it says, has no finding but the moment that it takes", async () => {
   const database =
     await makeTarget(`${schema}; create index orders_at on orders (at); create materialized view totals as select customer, count(*) from orders group by 1;
-    create unique index on totals (customer); create table parts (a int) partition by range (a); create table part partition of parts for values from (1) to (2)`);
+    create unique index on totals (customer); create table "order" ("limit" int, "Name" text); create table parts (a int) partition by range (a); create table part partition of parts for values from (1) to (2)`);
   const risky = [
     "CREATE UNIQUE INDEX orders_both ON orders (id, customer)",
     "DROP INDEX orders_at",
@@ -189,6 +189,9 @@ test("N4 the safer form, pasted into files as it says, has no finding but the mo
     "ALTER TABLE orders ADD COLUMN token uuid DEFAULT gen_random_uuid(), ADD COLUMN price numeric(10, 2) NOT NULL DEFAULT 0 CHECK (price >= 0)",
     "ALTER TABLE orders ADD COLUMN code text UNIQUE",
     "ALTER TABLE parts DETACH PARTITION part",
+    'ALTER TABLE "order" ALTER "limit" SET NOT NULL',
+    'CREATE INDEX "user" ON "order" ("limit")',
+    'ALTER TABLE "order" ALTER "limit" TYPE bigint',
   ];
   for (const sql of risky) {
     const { statements } = await plan(database, { "1_risky.sql": sql });
@@ -259,6 +262,19 @@ test("N5 what migrate would refuse, plan refuses with the same words and exit co
   const changed = await plan(database, { "1_a.sql": "CREATE TABLE a ();" });
   assert.equal(changed.exitCode, 65);
   assert.match(changed.stderr, /edited after it was applied/);
+});
+
+test("N4 where a column is written anew because of its domain, no form with that domain is called safer", async () => {
+  const database = await makeTarget(`${schema}; create domain positive as int check (value > 0)`);
+  const { statements } = await plan(database, {
+    "1_a.sql": "ALTER TABLE orders ADD COLUMN a positive;",
+    "2_b.sql": "ALTER TABLE orders ADD COLUMN b positive DEFAULT 3;",
+  });
+  const found = statements.map(({ class: work, safer }) => [work, safer]);
+  assert.deepEqual(found, [
+    ["rewrite", null],
+    ["rewrite", null],
+  ]);
 });
 
 test("N5 an index that a failed build left INVALID is built anew, as migrate would do it", async () => {
