@@ -352,6 +352,39 @@ ALTER TABLE orders ADD COLUMN b int;`,
   assert.deepEqual(await server.psql("postgres", acl), [{ datacl: null }]);
 });
 
+test("N6 what would reach other sessions or the server from the copy is not run there", async () => {
+  const database = await makeTarget();
+  const bystander = await server.connect(database);
+  const { statements } = await plan(database, {
+    "1_a.sql": `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}';
+      SELECT pg_catalog."pg_create_physical_replication_slot" ('headgate_test');
+      DO $$ BEGIN PERFORM pg_reload_conf(); END $$;
+      CREATE FUNCTION calm() RETURNS bool LANGUAGE sql AS 'SELECT pg_reload_conf()';`,
+  });
+  await bystander.query("select 1");
+  await bystander.end();
+  assert.deepEqual(await server.psql("postgres", "select slot_name from pg_replication_slots"), []);
+  assert.deepEqual(
+    statements.map(({ class: found }) => found),
+    ["unknown", "unknown", "unknown", "instant"],
+  );
+});
+
+test("N6 a procedure that commits is run outside transactions on the copy, too, as migrate runs it", async () => {
+  const database = await makeTarget(`${schema}; create procedure fill() language plpgsql
+    as 'begin insert into customers values (-1); commit; create table filled (); end'`);
+  const { statements } = await plan(database, {
+    "1_a.sql": "-- headgate: no-transaction\nCALL fill();\nCOMMENT ON TABLE filled IS 'there';",
+  });
+  assert.deepEqual(
+    statements.map(({ class: found, findings }) => [found, findings[0]?.text.split(";")[0]]),
+    [
+      ["unknown", "its locks could not be watched"],
+      ["instant", undefined],
+    ],
+  );
+});
+
 test("N7 without a scratch database the plan is read from the text, and says so", async () => {
   const { exitCode, report, statements } = await plan(
     await makeTarget(),

@@ -36,8 +36,8 @@ const nothing: Observation = { locks: [], held: [], rewrites: [], scans: [], bui
 /** No statement on empty tables takes so long; one that waits for something else must not stop the plan. */
 const longestStatementMs = 60_000;
 const changesRows = /^(INSERT|UPDATE|DELETE|MERGE|WITH)\b/;
-/** "cannot run inside a transaction block" */
-const activeTransaction = "25001";
+/** "cannot run inside a transaction block", and "invalid transaction termination": a COMMIT in a procedure. */
+const onlyOutside = ["25001", "2D000"];
 
 /**
  * Runs a file on the copy as it would be applied, and watches each statement.
@@ -138,7 +138,7 @@ async function traceStep(tracer: Tracer, sql: string, step: Statement): Promise<
     const inside = await traceInside(tracer, sql, step);
     const [traced = inside] = await endFile(tracer, [inside]);
     // What its text did not tell.
-    if (inside.code !== activeTransaction) return traced;
+    if (!onlyOutside.includes(inside.code ?? "")) return traced;
   }
   return traceOutside(tracer, sql, step, manner === "setting");
 }
