@@ -111,8 +111,10 @@ function notNull(alter: string, { table, serverVersion }: Place, column: Name): 
     return `${alter} ADD CONSTRAINT ${name} NOT NULL ${quote(column)} NOT VALID;
 ${later}${alter} VALIDATE CONSTRAINT ${name};`;
   }
+  // In one ALTER TABLE the constraint would be dropped first, and all rows read in spite of it.
   return `${notValid(alter, name, `CHECK (${quote(column)} IS NOT NULL)`)}
-${later}${alter} ALTER COLUMN ${quote(column)} SET NOT NULL, DROP CONSTRAINT ${name};`;
+${later}${alter} ALTER COLUMN ${quote(column)} SET NOT NULL;
+${alter} DROP CONSTRAINT ${name};`;
 }
 
 /** A column, and then what it is to have, each on its own. */
