@@ -1,3 +1,4 @@
+import { refuseHalfUndone } from "../apply/half-undone.ts";
 import { readPending } from "../apply/refuse.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
@@ -82,6 +83,8 @@ async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
   const plan = planMigrations(prepared.migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
   const place = await locateHistory(session, config.historyTable, signal);
+  if (place !== undefined)
+    await refuseHalfUndone({ session, historyTable: place }, plan.pending, signal);
   const hasSteps = plan.pending.some(({ directives }) => !directives.isTransactional);
   const rows =
     hasSteps && place !== undefined ? ((await readSteps(session, place, signal)) ?? []) : [];
