@@ -176,7 +176,7 @@ CREATE INDEX ON fresh (a);`,
 test("N4 the safer form, pasted into files as it says, has no finding but the moment that it takes", async () => {
   const database =
     await makeTarget(`${schema}; create index orders_at on orders (at); create materialized view totals as select customer, count(*) from orders group by 1;
-    create unique index on totals (customer); create table parts (a int) partition by range (a); create table part partition of parts for values from (1) to (2)`);
+    create unique index on totals (customer); create table "order" ("limit" int, "Name" text); create table parts (a int) partition by range (a); create table part partition of parts for values from (1) to (2)`);
   const risky = [
     "CREATE UNIQUE INDEX orders_both ON orders (id, customer)",
     "DROP INDEX orders_at",
@@ -188,7 +188,11 @@ test("N4 the safer form, pasted into files as it says, has no finding but the mo
     "ALTER TABLE orders ADD CONSTRAINT once UNIQUE (note, id)",
     "ALTER TABLE orders ADD COLUMN token uuid DEFAULT gen_random_uuid(), ADD COLUMN price numeric(10, 2) NOT NULL DEFAULT 0 CHECK (price >= 0)",
     "ALTER TABLE orders ADD COLUMN code text UNIQUE",
-    "ALTER TABLE parts DETACH PARTITION part",
+    // PostgreSQL 13 has no other form of it.
+    ...(server.major >= 14 ? ["ALTER TABLE parts DETACH PARTITION part"] : []),
+    'ALTER TABLE "order" ALTER "limit" SET NOT NULL',
+    'CREATE INDEX "user" ON "order" ("limit")',
+    'ALTER TABLE "order" ALTER "limit" TYPE bigint',
   ];
   for (const sql of risky) {
     const { statements } = await plan(database, { "1_risky.sql": sql });
@@ -261,6 +265,53 @@ test("N5 what migrate would refuse, plan refuses with the same words and exit co
   assert.match(changed.stderr, /edited after it was applied/);
 });
 
+test("N4 where a column is written anew because of its domain, no form with that domain is called safer", async () => {
+  const database = await makeTarget(`${schema}; create domain positive as int check (value > 0)`);
+  const { statements } = await plan(database, {
+    "1_a.sql": "ALTER TABLE orders ADD COLUMN a positive;",
+    "2_b.sql": "ALTER TABLE orders ADD COLUMN b positive DEFAULT 3;",
+  });
+  const found = statements.map(({ class: work, safer }) => [work, safer]);
+  assert.deepEqual(found, [
+    ["rewrite", null],
+    ["rewrite", null],
+  ]);
+});
+
+test("N5 an index that a failed build left INVALID is built anew, as migrate would do it", async () => {
+  const database = await makeTarget(
+    "create table t (a int, b int); insert into t values (1, 1), (1, 1)",
+  );
+  const build = "CREATE UNIQUE INDEX CONCURRENTLY once ON t (a)";
+  const folder = makeMigrations({ "1_steps.sql": `-- headgate: no-transaction\n${build};` });
+  const failed = await runHeadgate(artifacts[0] as (typeof artifacts)[0], ["migrate"], {
+    env: { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: folder },
+  });
+  assert.equal(failed.exitCode, 1, failed.stderr);
+  const { statements } = await plan(database, folder);
+  assert.deepEqual(statements.map(summary), [[2, "index build", [], []]]);
+  const inside = await plan(database, {
+    "1_one.sql": "CREATE UNIQUE INDEX IF NOT EXISTS once ON t (a);",
+  });
+  assert.deepEqual(inside.statements.map(summary), [
+    [1, "index build", ["t ShareLock"], ["index-build"]],
+  ]);
+  const repair = await plan(database, { "1_two.sql": "DROP INDEX once;" });
+  assert.deepEqual(repair.statements[0]?.class, "instant");
+});
+
+test("N4 of many partitions a finding names a few, the same at each run", async () => {
+  const database = await makeTarget(`create table logs (a int) partition by list (a);
+    do $$ begin for i in 1..9 loop execute format('create table logs_%s partition of logs for values in (%s)', i, i); end loop; end $$`);
+  const { statements } = await plan(database, { "1_a.sql": "CREATE INDEX ON logs (a);" });
+  const [finding] = statements[0]?.findings ?? [];
+  assert.equal(
+    finding?.text,
+    "builds an index (logs_1, logs_2, logs_3, logs_4, logs_5 and 4 more), and meanwhile blocks writes of logs, logs_1, logs_2, logs_3, logs_4 and 5 more",
+  );
+  assert.equal(statements[0]?.locks.length, 10);
+});
+
 test("N6 what cannot be tried out is unknown and counts as dangerous, and the plan goes on behind it", async () => {
   const database = await makeTarget();
   const role = `role_${database}`;
@@ -300,6 +351,39 @@ ALTER TABLE orders ADD COLUMN b int;`,
   assert.deepEqual(await server.psql("postgres", made), []);
   const acl = `select datacl from pg_database where datname = '${database}'`;
   assert.deepEqual(await server.psql("postgres", acl), [{ datacl: null }]);
+});
+
+test("N6 what would reach other sessions or the server from the copy is not run there", async () => {
+  const database = await makeTarget();
+  const bystander = await server.connect(database);
+  const { statements } = await plan(database, {
+    "1_a.sql": `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}';
+      SELECT pg_catalog."pg_create_physical_replication_slot" ('headgate_test');
+      DO $$ BEGIN PERFORM pg_reload_conf(); END $$;
+      CREATE FUNCTION calm() RETURNS bool LANGUAGE sql AS 'SELECT pg_reload_conf()';`,
+  });
+  await bystander.query("select 1");
+  await bystander.end();
+  assert.deepEqual(await server.psql("postgres", "select slot_name from pg_replication_slots"), []);
+  assert.deepEqual(
+    statements.map(({ class: found }) => found),
+    ["unknown", "unknown", "unknown", "instant"],
+  );
+});
+
+test("N6 a procedure that commits is run outside transactions on the copy, too, as migrate runs it", async () => {
+  const database = await makeTarget(`${schema}; create procedure fill() language plpgsql
+    as 'begin insert into customers values (-1); commit; create table filled (); end'`);
+  const { statements } = await plan(database, {
+    "1_a.sql": "-- headgate: no-transaction\nCALL fill();\nCOMMENT ON TABLE filled IS 'there';",
+  });
+  assert.deepEqual(
+    statements.map(({ class: found, findings }) => [found, findings[0]?.text.split(";")[0]]),
+    [
+      ["unknown", "its locks could not be watched"],
+      ["instant", undefined],
+    ],
+  );
 });
 
 test("N7 without a scratch database the plan is read from the text, and says so", async () => {
@@ -420,7 +504,7 @@ test("N10 the table has the riskiest statement first, colour only on a terminal,
   const markdown = await plan(database, files, { args: ["--scratch-create", "--markdown"] });
   assert.match(
     markdown.stdout,
-    /^### headgate: 4 files to apply to \w+, 4 findings\n\n\| class \| place \|.*\n(\| --- )+\|\n\| rewrite \| 4_d\.sql:1 \| AccessExclusive orders \|/,
+    /^### headgate: 4 files to apply to [\w\\]+, 4 findings\n\n\| class \| place \|.*\n(\| --- )+\|\n\| rewrite \| 4\\_d\.sql:1 \| AccessExclusive orders \|/,
   );
   assert.match(markdown.stdout, /DEFAULT '\\\|'\)` \|\n/);
   const folder = makeMigrations(files);
@@ -438,6 +522,24 @@ test("N10 the table has the riskiest statement first, colour only on a terminal,
   };
   assert.match(await onTerminal({}), /\u001B\[31mrewrite/);
   assert.doesNotMatch(await onTerminal({ NO_COLOR: "1" }), /\u001B\[31m/);
+});
+
+test("N10 no name breaks the Markdown", async () => {
+  const database = await makeTarget('create table "a|b`c*<d>" (x int)');
+  const { stdout } = await plan(
+    database,
+    { "1_*a|`b`.sql": "ALTER TABLE \"a|b`c*<d>\" ADD CHECK (x::text || '```' <> '|');" },
+    { args: ["--scratch-create", "--markdown"] },
+  );
+  const [row = ""] = stdout.split("\n").filter((line) => line.startsWith("| scan "));
+  assert.equal(row.split(/(?<!\\)\|/).length, 7, row);
+  const outside = row.replaceAll(/(?<!\\)`[^`]*`/g, "");
+  assert.doesNotMatch(outside, /(?<!\\)[`*<]/);
+  assert.match(
+    stdout,
+    /\n\*\*1\\_\\\*a\\\|\\`b\\`\.sql:1\*\* `ALTER TABLE "a\|b'c\*<d>" ADD CHECK/,
+  );
+  assert.match(stdout, /\n````sql\nALTER TABLE "a\|b`c\*<d>"[^]*\n````\n/);
 });
 
 test("N10 no password of a migration or of the scratch database is in a plan", async () => {

@@ -78,6 +78,29 @@ for (const artifact of artifacts) {
     assert.match(refused.stderr, /headgate cannot undo what a migrator has applied/);
   });
 
+  test(`U10 a migration that is half undone is called so, and not applied (${artifact.name})`, async () => {
+    const { run, history } = await makePlace(server, artifact, {
+      ...{ "1_a.sql": "CREATE TABLE a ();", "undo/1_a.sql": "DROP TABLE a;" },
+      ...{ "2_b.sql": "CREATE TABLE b ();", "3_c.sql": "SELECT 1/0;", "undo/3_c.sql": "SELECT 1;" },
+      "undo/2_b.sql": "-- headgate: no-transaction\nDROP TABLE b;\nSELECT 1/0;",
+    });
+    const result = await run("migrate", ...wanted);
+    assert.equal(result.exitCode, 1, result.stderr);
+    const problems = problemsOf(result);
+    assert.deepEqual(
+      [problems[0], problems[1], problems.at(-1)],
+      [
+        "applied by this run, and still there: 1 a",
+        "half undone: 2 b; `headgate rollback --to 1` goes on with it",
+        "the newest migration that is applied is 1 a",
+      ],
+    );
+    assert.deepEqual(await history(), [0, 1]);
+    const planned = await run("plan");
+    assert.equal(planned.exitCode, 65, planned.stderr);
+    assert.match(planned.stderr, /2_b\.sql: half undone/);
+  });
+
   test(`U10 when an undo fails, too, the log says exactly where the database stands (${artifact.name})`, async () => {
     const { ok, run, folder, history } = await makePlace(server, artifact, {
       ...failing,

@@ -124,6 +124,18 @@ test("O4 every command writes a report, with what it printed", async () => {
   assert.match(written(), /```text\n3 applied, none pending\n```/);
 });
 
+test("O4 the report of a command that has no database names none", async () => {
+  const files = { "1_a.sql": "SELECT 1;\n", "undo/1_a.sql": "SELECT 1;\n" };
+  const { file, folder, database } = await workplace(files);
+  const { exitCode, stderr } = await runHeadgate(
+    artifact,
+    ["check", "--roundtrip", "--migrations", folder, "--summary", file],
+    { env: { HEADGATE_SCRATCH_URL: server.url(database) } },
+  );
+  assert.equal(exitCode, 0, stderr);
+  assert.doesNotMatch(readFileSync(file, "utf8"), /undefined/);
+});
+
 test("O4 a summary that cannot be written is said, and no reason to fail", async () => {
   const { run, env, file } = await workplace();
   env.HEADGATE_SUMMARY = join(file, "..", "none", "summary.md");

@@ -12,7 +12,7 @@ export const undoStepsOf = (id: number, rows: readonly StepRow[]): readonly Step
  * @throws HeadgateError history_mismatch (65) that names the command to type
  */
 export async function refuseHalfUndone(
-  { session, historyTable }: Target,
+  { session, historyTable }: Pick<Target, "session" | "historyTable">,
   pending: readonly Migration[],
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,3 +1,5 @@
+import { quoteLiteral } from "../postgres/facts.ts";
+
 /**
  * Queries whose answers are the statements that make a schema anew, from a catalog alone: columns kind, name, sql. They
  * are asked and run in this order; what depends on something later is tried again at the end. They read PostgreSQL 13
@@ -138,12 +140,15 @@ export const linksAndViews: readonly string[] = [
     where not exists (select from ext where classid = 'pg_statistic_ext'::regclass and objid = s.oid)`,
 ].map(query);
 
+/** Why an index is named that is in the copy. */
+export const isInvalid = "is INVALID, its copy is not";
+
 /** What is not copied, because it reaches out of the database, would act on the migrations, or is beyond this: kind, name, why. */
 export const leftOut: string = query(`
   select 'foreign table', ident, 'its server is not copied' from rel where relkind = 'f'
   union all select 'type', ident, 'base types are not copied' from typ where typtype = 'b' and typelem = 0 and not exists (select from pg_type e where e.typarray = typ.oid)
   union all select 'aggregate', p.ident, 'only plain aggregates are copied' from proc p join pg_aggregate g on g.aggfnoid = p.oid where g.aggkind <> 'n'
-  union all select 'index', r.ident, 'is INVALID, its copy is not' from rel r join pg_index i on i.indexrelid = r.oid where not i.indisvalid and r.relkind = 'i'
+  union all select 'index', r.ident, ${quoteLiteral(isInvalid)} from rel r join pg_index i on i.indexrelid = r.oid where not i.indisvalid and r.relkind = 'i'
   union all select 'operator', oprname::text, 'operators are not copied' from pg_operator o join ns on ns.oid = o.oprnamespace where not exists (select from ext where classid = 'pg_operator'::regclass and objid = o.oid)
   union all select 'operator class', opcname::text, 'operator classes are not copied' from pg_opclass o join ns on ns.oid = o.opcnamespace where not exists (select from ext where classid = 'pg_opclass'::regclass and objid = o.oid)
   union all select 'cast', format('%s as %s', format_type(castsource, null), format_type(casttarget, null)), 'casts are not copied' from pg_cast c where c.oid >= 16384 and not exists (select from pg_depend d where d.classid = 'pg_cast'::regclass and d.objid = c.oid and d.deptype in ('e', 'i'))

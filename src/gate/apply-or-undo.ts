@@ -1,5 +1,6 @@
 import { applyPending } from "../apply/apply-pending.ts";
 import { readUndos } from "../apply/refuse.ts";
+import { undoStepsOf } from "../apply/half-undone.ts";
 import { readSteps } from "../apply/step-table.ts";
 import type { Target } from "../apply/target.ts";
 import { missingUndo, refuseProblems } from "../apply/undo-plan.ts";
@@ -56,8 +57,8 @@ export async function applyOrUndo(
     const isOver = !(error instanceof HeadgateError) || signal.aborted;
     if (undos === undefined || isOver || applied.length === 0) throw error;
     const failed = pending[applied.length];
-    const reason = await whyNot(target, error, failed, signal);
-    if (reason !== undefined) throw withOutcome(error, failed, [], applied, reason);
+    const obstacle = await whyNot(target, error, failed, signal);
+    if (obstacle !== undefined) throw withOutcome(error, failed, [], applied, obstacle);
     log.warn(
       { phase: "rollback", undo: listNames(applied) },
       "began to undo what this run applied",
@@ -72,7 +73,9 @@ export async function applyOrUndo(
       await undoMigrations(target, files, (undo) => undone.push(undo), signal);
     } catch (second) {
       if (!(second instanceof HeadgateError)) throw second;
-      throw withOutcome(error, failed, undone, applied, `an undo failed, too: ${second.message}`);
+      const half = await findHalfUndone(target, files[undone.length], signal);
+      const reason = `an undo failed, too: ${second.message}`;
+      throw withOutcome(error, failed, undone, applied, reason, half);
     }
     throw withOutcome(error, failed, undone, applied);
   }
@@ -92,20 +95,40 @@ async function whyNot(
   return isInPart ? `${failed?.path} is applied in part; the next run goes on with it` : undefined;
 }
 
+/** The migration of an undo file that has failed, if some of its steps took effect: its history row is gone then. */
+async function findHalfUndone(
+  { session, historyTable }: Target,
+  undo: Migration | undefined,
+  signal: AbortSignal,
+): Promise<Migration | undefined> {
+  const rows = (await readSteps(session, historyTable, signal).catch(() => undefined)) ?? [];
+  const isBegun =
+    undo !== undefined && undoStepsOf(undo.id, rows).some(({ state }) => state !== "failed");
+  return isBegun ? undo : undefined;
+}
+
 function withOutcome(
   { code, message, problems, fix, details, cause }: HeadgateError,
   failed: Migration | undefined,
   undone: readonly Migration[],
   applied: readonly Migration[],
   reason?: string,
+  half?: Migration,
 ): HeadgateError {
-  const left = applied.filter(({ id }) => !undone.some((undo) => undo.id === id));
+  const left = applied.filter(
+    ({ id }) => id !== half?.id && !undone.some((undo) => undo.id === id),
+  );
   const newest = left.at(-1);
   // An index build that failed by itself leaves something behind.
-  const isAsBefore = failed?.directives.isTransactional === true;
+  const isAsBefore = half === undefined && failed?.directives.isTransactional === true;
   const lines = [
     ...(undone.length === 0 ? [] : [`applied by this run, and undone: ${listNames(undone)}`]),
     ...(left.length === 0 ? [] : [`applied by this run, and still there: ${listNames(left)}`]),
+    ...(half === undefined
+      ? []
+      : [
+          `half undone: ${listNames([half])}; \`headgate rollback --to ${half.id - 1}\` goes on with it`,
+        ]),
     ...(reason === undefined ? [] : [`not undone, because ${reason}`]),
     newest === undefined
       ? isAsBefore

@@ -59,11 +59,21 @@ const beyond =
 
 const grantsBeyond = /\bon\s+(database|tablespace|parameter)\b/i;
 
+/** Statements that run functions, rather than make or name them. */
+const runs = /^(SELECT|WITH|VALUES|DO|CALL|INSERT|UPDATE|DELETE|MERGE|COPY|CREATE TABLE|DECLARE)\b/;
+
+/** Functions that reach other sessions, the server or another one, from whichever database they are called. */
+const functionsBeyond =
+  /\b(pg_(terminate|cancel)_backend|pg_(create|copy)_(logical|physical)_replication_slot|pg_drop_replication_slot|pg_replication_(slot_advance|origin_(create|drop|advance))|pg_reload_conf|pg_rotate_logfile|pg_switch_wal|pg_promote|pg_wal_replay_(pause|resume)|pg_(backup_(start|stop)|(start|stop)_backup)|pg_file_\w+|lo_export|dblink\w*)"?\s*\(/i;
+
 /** Why a statement is not tried out: it would act on more than the copy. */
 export function reachesBeyond(sql: string, { start, end, opening }: Statement): string | undefined {
   if (beyond.test(opening)) return "it acts on the whole server, so it was not tried out";
   if (/^(GRANT|REVOKE)\b/.test(opening) && grantsBeyond.test(sql.slice(start, end))) {
     return "it acts on the whole server, so it was not tried out";
+  }
+  if (runs.test(opening) && functionsBeyond.test(sql.slice(start, end))) {
+    return "it calls a function that acts on more than its database, so it was not tried out";
   }
   const isCopy = opening.startsWith("COPY");
   return isCopy && /\b(from|to)\s+(program\b|e?')/i.test(sql.slice(start, end))

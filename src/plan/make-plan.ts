@@ -1,6 +1,8 @@
+import { refuseHalfUndone } from "../apply/half-undone.ts";
 import { readPending } from "../apply/refuse.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
+import { isInvalid } from "../copy/objects.ts";
 import { isSql, type Prepared, type PreparedSql } from "../gate/prepare-sets.ts";
 import { type Context, lookWhenReady } from "../look.ts";
 import { builtIn, type History, locateHistory, lookAtHistory } from "../migrations/history.ts";
@@ -81,6 +83,8 @@ async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
   const plan = planMigrations(prepared.migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
   const place = await locateHistory(session, config.historyTable, signal);
+  if (place !== undefined)
+    await refuseHalfUndone({ session, historyTable: place }, plan.pending, signal);
   const hasSteps = plan.pending.some(({ directives }) => !directives.isTransactional);
   const rows =
     hasSteps && place !== undefined ? ((await readSteps(session, place, signal)) ?? []) : [];
@@ -119,7 +123,8 @@ async function traceAll(
       const named = nameOf({ schema, name, kind });
       return typeof indexOf === "number" ? { ...named, table: indexOf } : named;
     };
-    const tracer: Tracer = { session, base, prepare, signal };
+    const invalid = notCopied.filter(({ why }) => why === isInvalid).map(({ name }) => name);
+    const tracer: Tracer = { session, base, invalid: new Set(invalid), prepare, signal };
     const traces = new Map<DueFile, Trace>();
     for (const file of dues.flatMap(({ files }) => files)) {
       traces.set(file, { names, traced: await traceFile(tracer, file, file.done) });

@@ -1,3 +1,4 @@
+import { escape, fence } from "../report/summary-text.ts";
 import type { FilePlan, LockPlan, PlanReport, StatementPlan } from "./report.ts";
 
 /** A statement and where it stands. */
@@ -59,24 +60,25 @@ export function toText(report: PlanReport, hasColour: boolean): string {
 /** For a comment on a pull request. */
 export function toMarkdown(report: PlanReport): string {
   const lines = byRisk(report);
-  const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
-  const code = (text: string): string => `\`${cell(text).replaceAll("`", "'")}\``;
+  // Inside backquotes nothing can be escaped; but a table ends its cells before it looks for them.
+  const code = (text: string): string => `\`${text.replaceAll("`", "'").replaceAll("\n", " ")}\``;
+  const codeCell = (text: string): string => code(text).replaceAll("|", String.raw`\|`);
   const rows = lines.map(
     ({ file, statement }) =>
-      `| ${statement.class} | ${cell(placeOf(file, statement))} | ${cell(lockOf(statement))} | ${cell(sizeOf(statement))} | ${code(firstWords(statement.sql))} |`,
+      `| ${statement.class} | ${escape(placeOf(file, statement))} | ${escape(lockOf(statement))} | ${sizeOf(statement)} | ${codeCell(firstWords(statement.sql))} |`,
   );
   const details = lines
     .filter(({ statement }) => statement.findings.length > 0)
     .map(({ file, statement }) => {
       const findings = statement.findings.map(
         ({ name, text, allowed }) =>
-          `- **${name}**: ${cell(text)}${allowed === null ? "" : ` (allowed: ${cell(allowed)})`}`,
+          `- **${name}**: ${escape(text)}${allowed === null ? "" : ` (allowed: ${escape(allowed)})`}`,
       );
-      const safer = statement.safer === null ? "" : `\n\n\`\`\`sql\n${statement.safer}\n\`\`\``;
-      return `\n**${cell(placeOf(file, statement))}** ${code(firstWords(statement.sql))}\n\n${findings.join("\n")}${safer}\n`;
+      const safer = statement.safer === null ? "" : `\n\n${fence(statement.safer, "sql")}`;
+      return `\n**${escape(placeOf(file, statement))}** ${code(firstWords(statement.sql))}\n\n${findings.join("\n")}${safer}\n`;
     });
   return [
-    `### headgate: ${cell(summaryOf(report))}\n`,
+    `### headgate: ${escape(summaryOf(report))}\n`,
     ...(rows.length === 0
       ? []
       : [
@@ -85,7 +87,7 @@ export function toMarkdown(report: PlanReport): string {
     ...details,
     ...(report.notes.length === 0
       ? []
-      : [`\n${report.notes.map((note) => `> ${cell(note)}\n`).join(">\n")}`]),
+      : [`\n${report.notes.map((note) => `> ${escape(note)}\n`).join(">\n")}`]),
   ].join("");
 }
 

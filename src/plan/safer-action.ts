@@ -17,6 +17,9 @@ const clauses = [
   ...["GENERATED", "COLLATE", "STORAGE", "COMPRESSION"],
 ];
 
+const builtInType =
+  /^(small|big)?int(eger|[248])?\b|^(bool|boolean|bytea|citext|date|decimal|double|float[48]?|inet|interval|jsonb?|numeric|real|text|time|timestamp|uuid|xml|(var)?char|character)\b|^(time|timestamp)tz\b/i;
+
 /** The safer form of one action of ALTER TABLE; undefined when there is none, or none is needed. */
 export function saferAction(action: string, place: Place, weighed: Weighed): string | undefined {
   const reader = readStatement(action, 0, action.length);
@@ -37,7 +40,7 @@ ALTER TABLE ${quote(partition)} ADD CONSTRAINT ${named(partition, "bounds")} CHE
 ${later}ALTER TABLE ${quote(partition)} VALIDATE CONSTRAINT ${named(partition, "bounds")};
 ${alter} ${action};`;
   }
-  if (reader.take("ADD")) return saferAddition(action, reader, alter, place);
+  if (reader.take("ADD")) return saferAddition(action, reader, alter, place, weighed);
   if (!reader.take("ALTER")) return undefined;
   reader.take("COLUMN");
   const column = reader.name();
@@ -58,6 +61,7 @@ function saferAddition(
   reader: Reader,
   alter: string,
   place: Place,
+  weighed: Weighed,
 ): string | undefined {
   const given = reader.take("CONSTRAINT") ? reader.name() : undefined;
   const at = reader.offset();
@@ -89,6 +93,7 @@ ${alter} ADD CONSTRAINT ${name} ${kind} USING INDEX ${name};`;
     : saferColumn(action, reader, `${alter} ADD COLUMN ${condition}${quote(column)}`, alter, {
         ...place,
         column,
+        isRewrite: weighed.class === "rewrite",
       });
 }
 
@@ -106,8 +111,10 @@ function notNull(alter: string, { table, serverVersion }: Place, column: Name): 
     return `${alter} ADD CONSTRAINT ${name} NOT NULL ${quote(column)} NOT VALID;
 ${later}${alter} VALIDATE CONSTRAINT ${name};`;
   }
+  // In one ALTER TABLE the constraint would be dropped first, and all rows read in spite of it.
   return `${notValid(alter, name, `CHECK (${quote(column)} IS NOT NULL)`)}
-${later}${alter} ALTER COLUMN ${quote(column)} SET NOT NULL, DROP CONSTRAINT ${name};`;
+${later}${alter} ALTER COLUMN ${quote(column)} SET NOT NULL;
+${alter} DROP CONSTRAINT ${name};`;
 }
 
 /** A column, and then what it is to have, each on its own. */
@@ -116,12 +123,20 @@ function saferColumn(
   reader: Reader,
   add: string,
   alter: string,
-  { table, column, serverVersion }: Place & { readonly column: Name },
+  {
+    table,
+    column,
+    serverVersion,
+    isRewrite,
+  }: Place & { readonly column: Name; readonly isRewrite: boolean },
 ): string | undefined {
   const parts = splitClauses(action.slice(reader.offset()));
   const [type = ""] = parts;
   const isSerial = /^(small|big)?serial$/i.test(type);
   if (isSerial || parts.some((part) => /^(generated|primary)\b/i.test(part))) return undefined;
+  // Of these the default may be what rewrites; of others it is their own check, as of a domain.
+  const isByDefault = builtInType.test(type) && parts.some((part) => /^default\b/i.test(part));
+  if (isRewrite && !isByDefault) return undefined;
   const lines: string[] = [];
   const afterwards: string[] = [];
   let isRequired = false;

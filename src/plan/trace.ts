@@ -4,6 +4,7 @@ import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { mannerOf } from "../sql/manner.ts";
 import type { Statement } from "../sql/statements.ts";
+import { clearInvalid } from "./clear-invalid.ts";
 import { knownLocks, reachesBeyond } from "./known.ts";
 import { compare, type Lock, type Observation } from "./observe.ts";
 import { type Relation, type Snapshot, takeSnapshot } from "./snapshot.ts";
@@ -24,6 +25,8 @@ export type Traced = Observation & {
 export type Tracer = {
   readonly session: Session;
   readonly base: ReadonlyMap<number, Relation>;
+  /** The indexes that are INVALID on the target, as they are written in SQL. */
+  readonly invalid: ReadonlySet<string>;
   /** SQL that makes the session as migrations find it. */
   readonly prepare: string;
   readonly signal: AbortSignal;
@@ -33,8 +36,8 @@ const nothing: Observation = { locks: [], held: [], rewrites: [], scans: [], bui
 /** No statement on empty tables takes so long; one that waits for something else must not stop the plan. */
 const longestStatementMs = 60_000;
 const changesRows = /^(INSERT|UPDATE|DELETE|MERGE|WITH)\b/;
-/** "cannot run inside a transaction block" */
-const activeTransaction = "25001";
+/** "cannot run inside a transaction block", and "invalid transaction termination": a COMMIT in a procedure. */
+const onlyOutside = ["25001", "2D000"];
 
 /**
  * Runs a file on the copy as it would be applied, and watches each statement.
@@ -42,9 +45,10 @@ const activeTransaction = "25001";
  */
 export async function traceFile(
   tracer: Tracer,
-  { migration, statements }: Readable,
+  file: Readable,
   from = 0,
 ): Promise<readonly Traced[]> {
+  const { migration, statements } = file;
   const { session, prepare, signal } = tracer;
   await session.query(
     `reset session authorization; reset role; reset all; discard temp; deallocate all; ${prepare}; set statement_timeout = ${longestStatementMs}`,
@@ -53,9 +57,13 @@ export async function traceFile(
   const { sql } = migration;
   if (!migration.directives.isTransactional) {
     const traced: Traced[] = [];
-    for (const step of statements.slice(from)) traced.push(await traceStep(tracer, sql, step));
+    for (const step of statements.slice(from)) {
+      await clearInvalid(tracer, file, [step]);
+      traced.push(await traceStep(tracer, sql, step));
+    }
     return traced;
   }
+  await clearInvalid(tracer, file, statements);
   await session.query("begin", signal);
   const traced: Traced[] = [];
   for (const statement of statements) {
@@ -130,7 +138,7 @@ async function traceStep(tracer: Tracer, sql: string, step: Statement): Promise<
     const inside = await traceInside(tracer, sql, step);
     const [traced = inside] = await endFile(tracer, [inside]);
     // What its text did not tell.
-    if (inside.code !== activeTransaction) return traced;
+    if (!onlyOutside.includes(inside.code ?? "")) return traced;
   }
   return traceOutside(tracer, sql, step, manner === "setting");
 }

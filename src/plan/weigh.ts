@@ -72,9 +72,9 @@ export function weigh(migration: Migration, traced: Traced, names: Names): Weigh
     class: found,
     locksAre: traced.unknown === undefined ? traced.locksAre : ("unknown" as const),
     ...{ locks, held },
-    rewrites: rewrites.map((oid) => names(oid).ident),
-    scans: scans.map((oid) => names(oid).ident),
-    indexBuilds: builds.map((oid) => names(oid).ident),
+    rewrites: rewrites.map((oid) => names(oid).ident).toSorted(byName),
+    scans: scans.map((oid) => names(oid).ident).toSorted(byName),
+    indexBuilds: builds.map((oid) => names(oid).ident).toSorted(byName),
     rows: largest(sizes.map(({ rows }) => rows)),
     bytes: largest(sizes.map(({ bytes }) => bytes)),
   };
@@ -99,7 +99,11 @@ function onTables(locks: readonly Lock[], names: Names): Lock[] {
 
 const byStrength = (a: LockPlan, b: LockPlan): number =>
   lockModes.indexOf(b.mode as never) - lockModes.indexOf(a.mode as never) ||
-  (b.bytes ?? 0) - (a.bytes ?? 0);
+  (b.bytes ?? 0) - (a.bytes ?? 0) ||
+  byName(a.relation, b.relation);
+
+/** The server tells locks in the order of a hash, which is another at each run. */
+const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** INSERT … VALUES: as many rows as somebody has typed. */
 function isQuick(sql: string, { start, end, opening }: Statement): boolean {
@@ -148,7 +152,7 @@ function findings(
   } else if (work !== undefined && blocking.length + weighed.held.length > 0) {
     const [name, what] = work;
     const subject = [...weighed.rewrites, ...weighed.indexBuilds, ...weighed.scans];
-    const on = subject.length === 0 ? "" : ` (${[...new Set(subject)].join(", ")})`;
+    const on = subject.length === 0 ? "" : ` (${list(subject)})`;
     const parts = [
       ...(blocking.length > 0 ? [`blocks ${describe(blocking)}`] : []),
       ...(weighed.held.length > 0
@@ -165,7 +169,16 @@ function findings(
 function describe(locks: readonly LockPlan[]): string {
   const ways = (["reads and writes", "writes"] as const).flatMap((way) => {
     const relations = locks.filter((lock) => lock.blocks === way).map(({ relation }) => relation);
-    return relations.length === 0 ? [] : [`${way} of ${[...new Set(relations)].join(", ")}`];
+    return relations.length === 0 ? [] : [`${way} of ${list(relations)}`];
   });
   return ways.join(" and ");
+}
+
+/** In a sentence; a table may have a thousand partitions, and --json names each. */
+const mostListed = 5;
+
+function list(relations: readonly string[]): string {
+  const names = [...new Set(relations)];
+  const more = names.length - mostListed;
+  return `${names.slice(0, mostListed).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

@@ -17,7 +17,8 @@ export function summaryText(title: string, ending: string, collected: Collected)
   const configured = happenings.find(({ event }) => event === "configured")?.facts;
   const parts = [
     `## \`${title}\`: ${ending} after ${seconds} s`,
-    configured === undefined
+    // A command that needs no database may have none.
+    configured?.["database"] === undefined
       ? ""
       : `Database \`${code(configured["database"])}\` on \`${code(configured["host"])}\`.`,
     ...results,
@@ -31,10 +32,10 @@ export function summaryText(title: string, ending: string, collected: Collected)
 }
 
 /** Text between fences that it cannot end. */
-export function fence(text: string): string {
+export function fence(text: string, language = "text"): string {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
   const ticks = "`".repeat(longest + 1);
-  return `${ticks}text\n${text.trimEnd()}\n${ticks}`;
+  return `${ticks}${language}\n${text.trimEnd()}\n${ticks}`;
 }
 
 function failure(happenings: readonly Happening[]): string {
@@ -119,7 +120,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 /** Characters that mean something to Markdown or HTML, and line ends. */
-const escape = (text: unknown): string =>
+export const escape = (text: unknown): string =>
   String(text)
     .replaceAll(/[\\`*_[\]<>|#~]/g, String.raw`\$&`)
     .replaceAll(/\s*[\r\n]+\s*/g, " ");
