@@ -9,7 +9,7 @@ import {
   runHeadgate,
   startHeadgate,
 } from "./helpers/headgate.ts";
-import { happy, makeMigrations } from "./helpers/migrations.ts";
+import { addMigrations, happy, makeMigrations } from "./helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "./helpers/postgres.ts";
 
 let server: Postgres;
@@ -157,6 +157,27 @@ for (const artifact of artifacts) {
 
     const upToDate = await runHeadgate(artifact, serving, { env: { ...owner, DATABASE_URL: url } });
     assert.deepEqual([upToDate.exitCode, upToDate.stdout], [0, "serving\n"]);
+  });
+
+  test(`M11 a role that may not read the table of steps is told which right it lacks (${artifact.name})`, async () => {
+    const database = await createDatabase(server);
+    const { role, url } = await createRole(database);
+    const step = (name: string): string => `-- headgate: no-transaction\nCREATE SCHEMA ${name};`;
+    const folder = makeMigrations({ "1_one.sql": step("one") });
+    const owner = { DATABASE_URL: server.url(database), HEADGATE_MIGRATIONS: folder };
+    assert.equal((await runHeadgate(artifact, ["migrate"], { env: owner })).exitCode, 0);
+    await server.psql(database, `GRANT SELECT ON migrations TO ${role}`);
+    addMigrations(folder, { "2_two.sql": step("two") });
+    const env = { ...owner, DATABASE_URL: url };
+    for (const command of ["status", "plan"]) {
+      await server.psql(database, `REVOKE SELECT ON migrations_steps FROM ${role}`);
+      const unread = await runHeadgate(artifact, [command], { env });
+      assert.equal(unread.exitCode, 77, unread.stderr);
+      assert.match(String(unread.lines.at(-1)?.["fix"]), /^grant select on .*"migrations_steps"/);
+      await server.psql(database, `GRANT SELECT ON migrations_steps TO ${role}`);
+      const read = await runHeadgate(artifact, [command], { env });
+      assert.equal(read.exitCode, 0, read.stderr);
+    }
   });
 
   test(`M1 a history table that is another tool's is left alone and refused with 65 (${artifact.name})`, async () => {

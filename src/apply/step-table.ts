@@ -1,7 +1,9 @@
 import { hash } from "node:crypto";
+import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
+import { sqlState } from "../postgres/sqlstate.ts";
 import type { Statement } from "../sql/statements.ts";
 import { beside } from "./beside.ts";
 import { toMs } from "./journal.ts";
@@ -54,7 +56,10 @@ export function toSteps(sql: string, statements: readonly Statement[]): readonly
   });
 }
 
-/** Reads the steps of all unfinished files; undefined where there is no table. */
+/**
+ * Reads the steps of all unfinished files; undefined where there is no table.
+ * @throws HeadgateError refused (77) when the table may not be read
+ */
 export async function readSteps(
   session: Session,
   historyTable: readonly [string, string],
@@ -65,11 +70,17 @@ export async function readSteps(
   const sql = `select pg_catalog.to_regclass(${quoteLiteral(table)}) is not null as found`;
   const [answer] = await session.query(sql, signal);
   if (answer?.rows[0]?.["found"] !== true) return undefined;
-  const [result] = await session.query(
-    `select migration, step, hash, statement, state from ${table} order by migration, step`,
-    signal,
-  );
-  return (result?.rows ?? []) as unknown as StepRow[];
+  const rows = `select migration, step, hash, statement, state from ${table} order by migration, step`;
+  try {
+    const [result] = await session.query(rows, signal);
+    return (result?.rows ?? []) as unknown as StepRow[];
+  } catch (error) {
+    if (sqlState(error) !== "42501") throw error;
+    throw new HeadgateError("refused", `the table of steps ${table} may not be read`, {
+      fix: `grant select on ${table} to the user headgate connects as`,
+      cause: error,
+    });
+  }
 }
 
 export function createStepTable(historyTable: readonly [string, string]): string {

@@ -3,7 +3,9 @@ import { readdirSync } from "node:fs";
 import { execa } from "execa";
 
 export const root = new URL("../..", import.meta.url).pathname;
-export const files = readdirSync(`${root}migrations`).toSorted();
+export const files = readdirSync(`${root}migrations`)
+  .filter((name) => name.endsWith(".sql"))
+  .toSorted();
 export const brokenFile = `${files.length + 1}_broken.sql`;
 
 export const image = "headgate-demo";
@@ -23,7 +25,11 @@ export async function buildImages(): Promise<void> {
   const change = (command: string): string =>
     `FROM ${image}:${tags.now}\nUSER root\nRUN ${command}\nUSER 1000:1000\n`;
   await build("now", ["--file", "docker/Dockerfile", "--target", "demo", "."]);
-  await build("old", ["-"], change(`rm migrations/${files.at(-1)}`));
+  await build(
+    "old",
+    ["-"],
+    change(`rm migrations/${files.at(-1)} migrations/undo/${files.at(-1)}`),
+  );
   const broken = "-- fails\\nALTER TABLE nots ADD COLUMN likes int;\\n";
   await build("broken", ["-"], change(`printf -- '${broken}' > migrations/${brokenFile}`));
 }

@@ -73,7 +73,7 @@ clusterTest("all", "K7 kubectl's own, newer API knows every field", async (_, cl
   for (const field of cluster.unknown) {
     const version = clientVersion.gitVersion;
     tell(
-      "job, status",
+      "job, status, rollback",
       field,
       `validated only, by kubectl ${version}: API ${cluster.version} does not know it`,
     );
@@ -109,18 +109,20 @@ clusterTest("all", "K8 every pod keeps to the restricted Pod Security Standard",
   tell("namespace", "pod-security.kubernetes.io/enforce", "validated only: the fields are there");
 });
 
-clusterTest(
-  "job",
-  "K9 podFailurePolicy ends the Job on every exit code for which no retry helps",
-  async () => {
-    const [job] = (await workloadsOf("job")).filter(({ kind }) => kind === "Job");
-    const rule = job?.spec.podFailurePolicy?.rules.find(({ action }) => action === "FailJob");
-    assert.equal(job?.spec.template.spec.restartPolicy, "Never");
-    assert.equal(rule?.onExitCodes?.containerName, job.spec.template.spec.containers[0]?.name);
-    const readme = readFileSync(`${root}README.md`, "utf8");
-    const final = [...readme.matchAll(/^\| ([\d /]+?) +\|.*\| no +\|$/gm)].flatMap(
-      ([, codes = ""]) => codes.split(" / ").map(Number),
-    );
-    assert.deepEqual(rule?.onExitCodes?.values, final);
-  },
-);
+for (const manifest of ["job", "rollback"] as const) {
+  clusterTest(
+    manifest,
+    "K9 podFailurePolicy ends the Job on every exit code for which no retry helps",
+    async () => {
+      const [job] = (await workloadsOf(manifest)).filter(({ kind }) => kind === "Job");
+      const rule = job?.spec.podFailurePolicy?.rules.find(({ action }) => action === "FailJob");
+      assert.equal(job?.spec.template.spec.restartPolicy, "Never");
+      assert.equal(rule?.onExitCodes?.containerName, job.spec.template.spec.containers[0]?.name);
+      const readme = readFileSync(`${root}README.md`, "utf8");
+      const final = [...readme.matchAll(/^\| ([\d /]+?) +\|.*\| no +\|$/gm)].flatMap(
+        ([, codes = ""]) => codes.split(" / ").map(Number),
+      );
+      assert.deepEqual(rule?.onExitCodes?.values, final);
+    },
+  );
+}

@@ -1,6 +1,6 @@
 /** A namespace for one test: what it applies, and what it sees of the pods. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { temporaryFolder } from "../helpers/cleanup.ts";
@@ -13,6 +13,7 @@ export const manifests = [
   "init-container",
   "job",
   "status",
+  "rollback",
   "demo-postgres",
 ] as const;
 export type Manifest = (typeof manifests)[number];
@@ -26,14 +27,18 @@ const gates: { readonly [manifest in Manifest]: readonly (readonly [string, stri
     ["Deployment", "initContainers", "verify"],
   ],
   status: [["Job", "containers", "status"]],
+  rollback: [["Job", "containers", "rollback"]],
   "demo-postgres": [],
 };
+
+/** Text by file name. */
+type Migrations = { readonly [fileName: string]: string };
 
 export type Changes = {
   readonly release?: Release;
   readonly replicas?: number;
-  /** Mounted over the folder of the image: text by file name. */
-  readonly migrations?: { readonly [fileName: string]: string };
+  /** Mounted over the folder of the image. */
+  readonly migrations?: Migrations;
   /** More environment for the Job's container. */
   readonly jobEnv?: { readonly [name: string]: string };
 };
@@ -118,9 +123,11 @@ export class Space {
   }
 
   async apply(manifest: Manifest, changes: Changes = {}): Promise<void> {
-    // A Job cannot be changed: the next release deletes it first, as job/kustomization.yaml says.
-    const job = { job: "migrate", status: "status" }[manifest as string];
-    if (job !== undefined) await this.kubectl("delete", "job", job, "--ignore-not-found");
+    // A Job cannot be changed: the next release deletes it first, as job/kustomization.yaml says. With its pods, which
+    // would otherwise be taken for those of the next one.
+    const job = { job: "migrate", status: "status", rollback: "rollback" }[manifest as string];
+    const gone = ["--ignore-not-found", "--cascade=foreground"];
+    if (job !== undefined) await this.kubectl("delete", "job", job, ...gone);
     await this.kubectl("apply", "--kustomize", this.kustomization(manifest, changes));
   }
 
@@ -216,7 +223,7 @@ export class Space {
     const parts = await Promise.allSettled([
       this.kubectl("get", "pods,jobs", "--output=wide"),
       this.kubectl("get", "events", "--sort-by=.lastTimestamp"),
-      ...["api", "migrate", "status"].map((app) => this.#logs(app, "--tail=8")),
+      ...["api", "migrate", "status", "rollback"].map((app) => this.#logs(app, "--tail=8")),
     ]);
     return parts.map((part) => (part.status === "fulfilled" ? part.value : "")).join("\n");
   }
@@ -227,20 +234,25 @@ const statuses = ({ status }: Pod): readonly ContainerStatus[] => [
   ...(status.containerStatuses ?? []),
 ];
 
-function configMap(folder: string, migrations: { readonly [fileName: string]: string }): object {
-  mkdirSync(join(folder, "migrations"));
-  const names = Object.keys(migrations).map((fileName) => join("migrations", fileName));
+function configMap(folder: string, migrations: Migrations): object {
+  const names = Object.keys(migrations);
   for (const name of names) {
-    writeFileSync(join(folder, name), migrations[name.slice("migrations/".length)] ?? "");
+    const path = join(folder, "migrations", name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, migrations[name] ?? "");
   }
-  return { name: "migrations", files: names };
+  return { name: "migrations", files: names.map((name) => `${keyOf(name)}=migrations/${name}`) };
 }
+
+/** A key has no folders. */
+const keyOf = (name: string): string => name.replaceAll("/", "-");
 
 function patchOf(
   [kind, list, container]: readonly [string, string, string],
   { migrations, jobEnv = {} }: Changes,
 ): object {
-  const volumes = [{ name: "migrations", configMap: { name: "migrations" } }];
+  const items = Object.keys(migrations ?? {}).map((path) => ({ key: keyOf(path), path }));
+  const volumes = [{ name: "migrations", configMap: { name: "migrations", items } }];
   const volumeMounts = [{ name: "migrations", mountPath: "/app/migrations" }];
   const env =
     kind === "Job" ? Object.entries(jobEnv).map(([name, value]) => ({ name, value })) : [];

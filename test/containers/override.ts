@@ -1,4 +1,4 @@
-import { copyFileSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../helpers/cleanup.ts";
 import { type MigrationFiles, addMigrations } from "../helpers/migrations.ts";
@@ -8,7 +8,7 @@ const own = join(import.meta.dirname, "../../migrations");
 /** The demo with further migrations: the compose files to give, and the folder, which may be edited. */
 export function withMigrations(more: MigrationFiles): { files: string[]; folder: string } {
   const folder = temporaryFolder("headgate-migrations-");
-  for (const name of readdirSync(own)) copyFileSync(join(own, name), join(folder, name));
+  cpSync(own, folder, { recursive: true });
   addMigrations(folder, more);
   const volumes = [`${folder}:/app/migrations:ro`];
   return {

