@@ -12,7 +12,7 @@ const listed = [...read("docs/guarantees.md").matchAll(/^- \*\*([A-Z]\d+)\*\* /g
 test("each guarantee in docs/guarantees.md has a test, and each identifier of a test stands for one", () => {
   const titles = globSync("test/**/*.test.ts", { cwd: root })
     .filter((path) => !path.includes("node_modules"))
-    .flatMap((path) => [...read(path).matchAll(/\b\w+\(\s*["`]([A-Z]\d+) /g)])
+    .flatMap((path) => [...read(path).matchAll(/[(,=]\s*["`]([A-Z]\d+) /g)])
     .map(([, name]) => name ?? "");
   assert.ok(listed.length > 50);
   assert.deepEqual(

@@ -7,7 +7,7 @@ import { look, type Space } from "./space.ts";
 
 clusterTest(
   "job",
-  "K2 a pod killed in a transaction leaves nothing, the next one migrates",
+  "C2 a pod killed in a transaction leaves nothing, the next one migrates",
   async (space, _, t) => {
     await space.apply("demo-postgres");
     await space.apply("job", { migrations: gated, replicas: 1 });
@@ -26,7 +26,7 @@ clusterTest(
 
 clusterTest(
   "entrypoint",
-  "K2 a pod killed in an index build leaves the next one to finish it",
+  "C2 a pod killed in an index build leaves the next one to finish it",
   async (space, _, t) => {
     const first = { "1_notes.sql": "CREATE TABLE notes AS SELECT generate_series(1, 1000) AS id;" };
     const both = {

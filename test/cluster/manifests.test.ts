@@ -39,7 +39,7 @@ async function workloadsOf(manifest: Manifest): Promise<readonly Workload[]> {
 
 clusterTest(
   "all",
-  "K7 the server knows every field, but those that it is too old for",
+  "C7 the server knows every field, but those that it is too old for",
   async (space, cluster) => {
     for (const manifest of manifests) {
       const apply = (where: string): Promise<{ stderr: string }> =>
@@ -59,7 +59,7 @@ clusterTest(
   },
 );
 
-clusterTest("all", "K7 kubectl's own, newer API knows every field", async (_, cluster) => {
+clusterTest("all", "C7 kubectl's own, newer API knows every field", async (_, cluster) => {
   const { stdout } = await execa("kubectl", ["version", "--client", "--output=json"]);
   const { clientVersion } = JSON.parse(stdout) as { clientVersion: { gitVersion: string } };
   for (const manifest of manifests) {
@@ -89,7 +89,7 @@ function lost(before: unknown, after: unknown, path = ""): string[] {
   );
 }
 
-clusterTest("all", "K8 every pod keeps to the restricted Pod Security Standard", async () => {
+clusterTest("all", "C8 every pod keeps to the restricted Pod Security Standard", async () => {
   for (const manifest of manifests) {
     for (const { spec } of await workloadsOf(manifest)) {
       const pod = spec.template.spec;
@@ -112,7 +112,7 @@ clusterTest("all", "K8 every pod keeps to the restricted Pod Security Standard",
 for (const manifest of ["job", "rollback"] as const) {
   clusterTest(
     manifest,
-    "K9 podFailurePolicy ends the Job on every exit code for which no retry helps",
+    "C9 podFailurePolicy ends the Job on every exit code for which no retry helps",
     async () => {
       const [job] = (await workloadsOf(manifest)).filter(({ kind }) => kind === "Job");
       const rule = job?.spec.podFailurePolicy?.rules.find(({ action }) => action === "FailJob");

@@ -10,7 +10,7 @@ const replicas = 2;
 const migrators = { entrypoint: "api", "init-container": "api", job: "migrate" } as const;
 
 for (const manifest of ["entrypoint", "init-container", "job"] as const) {
-  const title = "K1 two releases roll out, a third that fails stops, the first comes back";
+  const title = "C1 two releases roll out, a third that fails stops, the first comes back";
   clusterTest(manifest, title, async (space, cluster) => {
     const migrator = migrators[manifest];
 

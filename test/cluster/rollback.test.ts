@@ -13,7 +13,7 @@ const own = Object.fromEntries(
 
 clusterTest(
   "rollback",
-  "K10 when the older image serves again, the newer one's Job takes the schema back; one that fails says why",
+  "C10 when the older image serves again, the newer one's Job takes the schema back; one that fails says why",
   async (space) => {
     await space.apply("demo-postgres");
     await space.apply("entrypoint", { release: "old", replicas });

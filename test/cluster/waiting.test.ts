@@ -8,7 +8,7 @@ import { type Line, look, type Space } from "./space.ts";
 const secret = ["secret", "generic", "database"];
 const url = "--from-literal=url=postgres://app:only-for-this-demo@postgres/app";
 
-clusterTest("entrypoint", "K4 no probe ends a migration", async (space) => {
+clusterTest("entrypoint", "C4 no probe ends a migration", async (space) => {
   await space.apply("demo-postgres");
   await space.apply("entrypoint", { migrations: gated, replicas: 0 });
   const hasty = { name: "api", livenessProbe: { periodSeconds: 1, failureThreshold: 1 } };
@@ -29,7 +29,7 @@ clusterTest("entrypoint", "K4 no probe ends a migration", async (space) => {
 
 clusterTest(
   "job",
-  "K5 a Postgres that comes too late costs one try, and no restart",
+  "C5 a Postgres that comes too late costs one try, and no restart",
   async (space) => {
     await space.apply("job", { jobEnv: { HEADGATE_WAIT_TIMEOUT: "3s" }, replicas: 2 });
     await space.kubectl("create", ...secret, url);
@@ -47,7 +47,7 @@ clusterTest(
   },
 );
 
-clusterTest("status", "K6 3 while migrations are pending, then 0", async (space) => {
+clusterTest("status", "C6 3 while migrations are pending, then 0", async (space) => {
   await space.apply("demo-postgres");
   await space.apply("status");
   const { exitCode } = await space.failed("status");
@@ -62,7 +62,7 @@ clusterTest("status", "K6 3 while migrations are pending, then 0", async (space)
 
 clusterTest(
   "entrypoint",
-  "K3 20 replicas start at once, one applies each file, 19 wait for it",
+  "C3 20 replicas start at once, one applies each file, 19 wait for it",
   async (space, _, t) => {
     const replicas = 20;
     await space.kubectl("create", ...secret, url);
