@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import type { Migration } from "../migrations/folder.ts";
+import { HeadgateError } from "../errors.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { Statement } from "../sql/statements.ts";
@@ -54,7 +55,10 @@ export function toSteps(sql: string, statements: readonly Statement[]): readonly
   });
 }
 
-/** Reads the steps of all unfinished files; undefined where there is no table. */
+/**
+ * Reads the steps of all unfinished files; undefined where there is no table.
+ * @throws HeadgateError refused (77) when it may not be read
+ */
 export async function readSteps(
   session: Session,
   historyTable: readonly [string, string],
@@ -62,9 +66,16 @@ export async function readSteps(
 ): Promise<readonly StepRow[] | undefined> {
   const table = quoteTable(stepTable(historyTable));
   // Asked first, because an error of a query that was not needed would stand in the server's log.
-  const sql = `select pg_catalog.to_regclass(${quoteLiteral(table)}) is not null as found`;
+  const oid = `pg_catalog.to_regclass(${quoteLiteral(table)})`;
+  const sql = `select pg_catalog.has_table_privilege(${oid}, 'select') as readable`;
   const [answer] = await session.query(sql, signal);
-  if (answer?.rows[0]?.["found"] !== true) return undefined;
+  const readable = answer?.rows[0]?.["readable"] ?? undefined;
+  if (readable === undefined) return undefined;
+  if (readable === false) {
+    throw new HeadgateError("refused", `the table of unfinished steps, ${table}, may not be read`, {
+      fix: `grant select on ${table} to the user headgate connects as`,
+    });
+  }
   const [result] = await session.query(
     `select migration, step, hash, statement, state from ${table} order by migration, step`,
     signal,

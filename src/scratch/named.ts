@@ -1,3 +1,4 @@
+import { createSchema } from "../apply/prepare-history.ts";
 import { withTimeout } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import { toLockKey } from "../lock/key.ts";
@@ -74,7 +75,7 @@ export async function emptyNamed(
       await dropEach(session, left, patience.signal);
       left = await listContents(session, patience.signal, extensions);
     }
-    await session.query("create schema if not exists public", patience.signal);
+    await createSchema(session, "public", patience.signal);
     return left.length === 0
       ? undefined
       : `left: ${left
