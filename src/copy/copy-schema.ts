@@ -122,20 +122,26 @@ async function rowsOf(
 
 type Failed = { readonly statement: Statement; readonly why: string };
 
-/** All of a kind in one query, which is one transaction; one by one if that fails. */
+/** Together they take some thousand locks of the server, which others on it need, too (max_locks_per_transaction). */
+const mostTogether = 100;
+
+/** Many in one query, which is one transaction; one by one if that fails. */
 async function make(
   scratch: Session,
   statements: readonly Statement[],
   signal: AbortSignal,
 ): Promise<Failed[]> {
-  if (statements.length === 0) return [];
-  try {
-    await scratch.query(statements.map(({ sql }) => sql).join(";\n"), signal);
-    return [];
-  } catch (error) {
-    if (!isServerError(error)) throw error;
-    return makeEach(scratch, statements, signal);
+  const failed: Failed[] = [];
+  for (let from = 0; from < statements.length; from += mostTogether) {
+    const some = statements.slice(from, from + mostTogether);
+    try {
+      await scratch.query(some.map(({ sql }) => sql).join(";\n"), signal);
+    } catch (error) {
+      if (!isServerError(error)) throw error;
+      failed.push(...(await makeEach(scratch, some, signal)));
+    }
   }
+  return failed;
 }
 
 async function makeEach(
