@@ -211,6 +211,18 @@ test("O3 what was made by hand and then stamped is no drift, and took no time", 
   assert.equal(migrations.at(-1)?.by?.dbUser, "postgres");
 });
 
+test("O3 drift does not wait for a table that another session keeps locked, and says so", async () => {
+  const { run, database } = await workplace({
+    "1_a.sql": "CREATE TABLE a (b int); CREATE POLICY p ON a USING (b > 0)",
+  });
+  assert.equal((await run("migrate")).exitCode, 0);
+  const other = await server.connect(database);
+  await other.query("BEGIN; LOCK TABLE a");
+  const { drift } = await statusOf(run, "--drift");
+  await other.end();
+  assert.match(String(drift.unknown), /another session keeps a table locked/);
+});
+
 test("O3 a rollback is in the journal, and what it leaves is no drift", async () => {
   const { run, database, folder } = await workplace();
   addMigrations(folder, { "undo/3_index-account-names.sql": "DROP INDEX accounts_name_idx" });
