@@ -153,15 +153,15 @@ test("N2 a copy of many tables never holds the locks of all of them, which other
   const [target, scratch] = [await open(original), await open(copy)];
   const watcher = await server.connect("postgres");
   let most = 0;
-  let isDone = false;
+  const done = new AbortController();
   const watch = async (): Promise<void> => {
     const sql = `select count(*)::int as n from pg_locks l join pg_database d on d.oid = l.database where d.datname = '${copy}'`;
-    while (!isDone) {
+    while (!done.signal.aborted) {
       const { rows } = await watcher.query<{ n: number }>(sql);
       most = Math.max(most, rows[0]?.n ?? 0);
     }
   };
-  const copied = copySchema(target, scratch, signal).finally(() => (isDone = true));
+  const copied = copySchema(target, scratch, signal).finally(() => done.abort());
   await Promise.all([copied, watch()]);
   await watcher.end();
   target.end();
