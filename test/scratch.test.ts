@@ -208,8 +208,8 @@ test("N1 a scratch database that headgate creates has the target's encoding and 
       const [name = ""] = await scratches();
       assert.match(name, /^headgate_scratch_[0-9a-f]{16}$/);
       const [row] = await session.query(
-        `select count(distinct (encoding, datcollate, datctype, datlocprovider)) as kinds, current_database() as name
-        from pg_database where datname in ('${database}', current_database())`,
+        `select count(distinct (encoding, datcollate, datctype, pg_catalog.to_jsonb(d) -> 'datlocprovider')) as kinds, current_database() as name
+        from pg_database d where datname in ('${database}', current_database())`,
         context.signal,
       );
       return { ...row?.rows[0], expected: name };
