@@ -142,3 +142,34 @@ test("N2 a copy of a schema is equal to it, object by object, and what could not
     "missing",
   );
 });
+
+test("N2 a copy of many tables never holds the locks of all of them, which others on the server need, too", async () => {
+  const original = await createDatabase(server, "original");
+  const copy = await createDatabase(server, "copy");
+  await server.psql(
+    original,
+    "do $$ begin for i in 1..400 loop execute format('create table t%s (id int primary key)', i); end loop; end $$",
+  );
+  const [target, scratch] = [await open(original), await open(copy)];
+  const watcher = await server.connect("postgres");
+  let most = 0;
+  const done = new AbortController();
+  const watch = async (): Promise<void> => {
+    const sql = `select count(*)::int as n from pg_locks l join pg_database d on d.oid = l.database where d.datname = '${copy}'`;
+    while (!done.signal.aborted) {
+      const { rows } = await watcher.query<{ n: number }>(sql);
+      most = Math.max(most, rows[0]?.n ?? 0);
+    }
+  };
+  const copied = copySchema(target, scratch, signal).finally(() => done.abort());
+  await Promise.all([copied, watch()]);
+  await watcher.end();
+  target.end();
+  scratch.end();
+  assert.ok(most > 0 && most < 400, String(most));
+  const [made] = await server.psql(
+    copy,
+    "select count(*)::int as n from pg_class where relname ~ '^t[0-9]+$'",
+  );
+  assert.deepEqual(made, { n: 400 });
+});

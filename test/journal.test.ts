@@ -122,6 +122,25 @@ test("O2 a migration and its line in the journal are committed together", async 
   assert.deepEqual(rows, [{ migration: 1 }, { migration: 2 }, { migration: 3 }]);
 });
 
+test("O2 a role that may not read the table of steps is told which right it lacks, and that at once", async () => {
+  const { run, database, env } = await workplace({
+    "1_steps.sql": "-- headgate: no-transaction\nSELECT 1;\nSELECT 1/0;",
+  });
+  assert.equal((await run("migrate")).exitCode, 1);
+  await server.psql(
+    database,
+    `CREATE ROLE onlooker LOGIN PASSWORD '${server.password}'; GRANT SELECT ON migrations TO onlooker`,
+  );
+  const url = server.url(database, { user: "onlooker" });
+  for (const args of [["status"], ["plan"], ["stamp", "1"], ["rollback"]]) {
+    const { exitCode, stderr } = await runHeadgate(artifact, args, {
+      env: { ...env, DATABASE_URL: url },
+    });
+    assert.equal(exitCode, 77, stderr);
+    assert.match(stderr, /grant select on .*migrations_steps/);
+  }
+});
+
 test("O3 status --drift names what was changed by hand since the last run, and nothing when it is undone", async () => {
   const { run, database } = await workplace();
   assert.equal((await run("migrate")).exitCode, 0);
@@ -190,6 +209,18 @@ test("O3 what was made by hand and then stamped is no drift, and took no time", 
   assert.deepEqual(drift.differences, []);
   assert.equal(migrations.at(-1)?.ms, null);
   assert.equal(migrations.at(-1)?.by?.dbUser, "postgres");
+});
+
+test("O3 drift does not wait for a table that another session keeps locked, and says so", async () => {
+  const { run, database } = await workplace({
+    "1_a.sql": "CREATE TABLE a (b int); CREATE POLICY p ON a USING (b > 0)",
+  });
+  assert.equal((await run("migrate")).exitCode, 0);
+  const other = await server.connect(database);
+  await other.query("BEGIN; LOCK TABLE a");
+  const { drift } = await statusOf(run, "--drift");
+  await other.end();
+  assert.match(String(drift.unknown), /another session keeps a table locked/);
 });
 
 test("O3 a rollback is in the journal, and what it leaves is no drift", async () => {

@@ -51,6 +51,24 @@ const names = ["create-accounts", "add-account-name", "index-account-names"];
 const problemsOf = ({ lines }: HeadgateResult): string =>
   ((lines.at(-1)?.["problems"] ?? []) as string[]).join("\n");
 
+test("N11 a password that is a word of the plan does not make it another plan, nor is it told", async () => {
+  const world = await makeWorld({
+    "1_migrator-tables.sql": "CREATE TABLE migrator_log ();\nSELECT 'migrator' = '1';",
+  });
+  await server.psql("postgres", "CREATE ROLE worded SUPERUSER LOGIN PASSWORD 'migrator'");
+  const env = {
+    DATABASE_URL: server.url(world.database, { user: "worded", password: "migrator" }),
+    HEADGATE_MIGRATIONS: world.folder,
+  };
+  const run = (...args: string[]) => runHeadgate(artifacts[0] ?? assert.fail(), args, { env });
+  const planned = await run("plan", "--out", world.file);
+  assert.equal(planned.exitCode, 0, planned.stderr);
+  assert.doesNotMatch(readFileSync(world.file, "utf8"), /SELECT 'migrator'/);
+  const migrated = await run("migrate", "--plan", world.file);
+  assert.equal(migrated.exitCode, 0, migrated.stderr);
+  assert.deepEqual(await world.applied(), ["migrator-tables"]);
+});
+
 for (const artifact of artifacts) {
   test(`N11 migrate --plan applies exactly what was approved, and does nothing the second time (${artifact.name})`, async () => {
     const world = await makeWorld();

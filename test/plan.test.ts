@@ -604,6 +604,33 @@ test("N1 a plan that loses its connection to the copy says so, is no bug, and le
   assert.deepEqual(await server.psql("postgres", left), []);
 });
 
+test("N1 a scratch database in which the role may make tables only will do, and is left empty", async () => {
+  const scratch = await createDatabase(server, "scratch");
+  await server.psql("postgres", `create role guest login password '${server.password}'`);
+  await server.psql(scratch, "grant create on schema public to guest");
+  const { exitCode, report, stderr } = await plan(
+    await makeTarget(),
+    { "1_a.sql": "ALTER TABLE orders ADD COLUMN a int;" },
+    { args: ["--scratch-url", server.url(scratch, { user: "guest" }), "--json"] },
+  );
+  assert.equal(exitCode, 0, stderr);
+  assert.deepEqual(report.notes, []);
+  assert.doesNotMatch(stderr, /could not/);
+  assert.deepEqual(await server.psql(scratch, "select from pg_class where oid >= 16384"), []);
+});
+
+test("N3 a table of the target that stays locked is no bug: the plan says so, and exits 75", async () => {
+  const database = await makeTarget(
+    "create table many (a int); create policy p on many using (a > 0)",
+  );
+  const other = await server.connect(database);
+  await other.query("begin; lock table many");
+  const { exitCode, stderr } = await plan(database, { "1_a.sql": "SELECT 1;" });
+  await other.end();
+  assert.equal(exitCode, 75, stderr);
+  assert.match(stderr, /another session has kept a table locked for 10 s/);
+});
+
 test("N12 of a migrator among the sets the plan says that it cannot look into it", async () => {
   const database = await makeTarget();
   const migrations = makeMigrations({ "1_a.sql": "ALTER TABLE orders ADD COLUMN a int;" });

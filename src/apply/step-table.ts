@@ -3,7 +3,6 @@ import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
-import { sqlState } from "../postgres/sqlstate.ts";
 import type { Statement } from "../sql/statements.ts";
 import { beside } from "./beside.ts";
 import { toMs } from "./journal.ts";
@@ -58,7 +57,7 @@ export function toSteps(sql: string, statements: readonly Statement[]): readonly
 
 /**
  * Reads the steps of all unfinished files; undefined where there is no table.
- * @throws HeadgateError refused (77) when the table may not be read
+ * @throws HeadgateError refused (77) when it may not be read
  */
 export async function readSteps(
   session: Session,
@@ -67,20 +66,21 @@ export async function readSteps(
 ): Promise<readonly StepRow[] | undefined> {
   const table = quoteTable(stepTable(historyTable));
   // Asked first, because an error of a query that was not needed would stand in the server's log.
-  const sql = `select pg_catalog.to_regclass(${quoteLiteral(table)}) is not null as found`;
+  const oid = `pg_catalog.to_regclass(${quoteLiteral(table)})`;
+  const sql = `select pg_catalog.has_table_privilege(${oid}, 'select') as readable`;
   const [answer] = await session.query(sql, signal);
-  if (answer?.rows[0]?.["found"] !== true) return undefined;
-  const rows = `select migration, step, hash, statement, state from ${table} order by migration, step`;
-  try {
-    const [result] = await session.query(rows, signal);
-    return (result?.rows ?? []) as unknown as StepRow[];
-  } catch (error) {
-    if (sqlState(error) !== "42501") throw error;
-    throw new HeadgateError("refused", `the table of steps ${table} may not be read`, {
+  const readable = answer?.rows[0]?.["readable"] ?? undefined;
+  if (readable === undefined) return undefined;
+  if (readable === false) {
+    throw new HeadgateError("refused", `the table of unfinished steps, ${table}, may not be read`, {
       fix: `grant select on ${table} to the user headgate connects as`,
-      cause: error,
     });
   }
+  const [result] = await session.query(
+    `select migration, step, hash, statement, state from ${table} order by migration, step`,
+    signal,
+  );
+  return (result?.rows ?? []) as unknown as StepRow[];
 }
 
 export function createStepTable(historyTable: readonly [string, string]): string {

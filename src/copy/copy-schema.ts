@@ -1,5 +1,6 @@
+import { HeadgateError } from "../errors.ts";
 import type { Session } from "../postgres/session.ts";
-import { isServerError } from "../postgres/sqlstate.ts";
+import { isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { leftOut, linksAndViews, tables, typesAndRoutines } from "./objects.ts";
 
 /** Something that is on the target and not, or not in the same way, in the copy. */
@@ -19,6 +20,7 @@ const longestLockMs = 10_000;
  * @param target outside any transaction
  * @param scratch outside any transaction; its settings are as the server gives them, before and after
  * @returns what could not be copied
+ * @throws HeadgateError lock_timeout (75) when a table of the target stays locked
  */
 export async function copySchema(
   target: Session,
@@ -27,8 +29,23 @@ export async function copySchema(
 ): Promise<readonly NotCopied[]> {
   const { phases, missing, path } = await readSchema(target, signal);
   await scratch.query("set check_function_bodies = off; set search_path = ''", signal);
+  const there = await rowsOf(
+    scratch,
+    "select 'schema', pg_catalog.quote_ident(nspname), '' from pg_catalog.pg_namespace",
+    signal,
+  );
+  // Also CREATE SCHEMA IF NOT EXISTS wants the right to create schemas.
+  const isThere = ({ kind, name }: Statement): boolean =>
+    kind === "schema" && there.some(([, schema]) => schema === name);
   let failed: Failed[] = [];
-  for (const phase of phases) failed.push(...(await make(scratch, phase, signal)));
+  for (const phase of phases)
+    failed.push(
+      ...(await make(
+        scratch,
+        phase.filter((one) => !isThere(one)),
+        signal,
+      )),
+    );
   // Names are written in full, but for those in the bodies of functions, which an index or a view may run already.
   await scratch.query(`set search_path = ${path}`, signal);
   // What depends on something that came later succeeds now, or when that has.
@@ -72,6 +89,16 @@ async function readSchema(
       ...{ kind, name, why },
     }));
     return { phases, missing, path };
+  } catch (error) {
+    if (sqlState(error) !== "55P03") throw error;
+    throw new HeadgateError(
+      "lock_timeout",
+      `another session has kept a table locked for ${longestLockMs / 1000} s, so the schema could not be read; nothing was changed`,
+      {
+        fix: "run again when it is done: it is in pg_locks, with AccessExclusiveLock",
+        cause: error,
+      },
+    );
   } finally {
     await target.afterwards("rollback");
   }
@@ -95,20 +122,26 @@ async function rowsOf(
 
 type Failed = { readonly statement: Statement; readonly why: string };
 
-/** All of a kind in one query, which is one transaction; one by one if that fails. */
+/** Together they take some thousand locks of the server, which others on it need, too (max_locks_per_transaction). */
+const mostTogether = 100;
+
+/** Many in one query, which is one transaction; one by one if that fails. */
 async function make(
   scratch: Session,
   statements: readonly Statement[],
   signal: AbortSignal,
 ): Promise<Failed[]> {
-  if (statements.length === 0) return [];
-  try {
-    await scratch.query(statements.map(({ sql }) => sql).join(";\n"), signal);
-    return [];
-  } catch (error) {
-    if (!isServerError(error)) throw error;
-    return makeEach(scratch, statements, signal);
+  const failed: Failed[] = [];
+  for (let from = 0; from < statements.length; from += mostTogether) {
+    const some = statements.slice(from, from + mostTogether);
+    try {
+      await scratch.query(some.map(({ sql }) => sql).join(";\n"), signal);
+    } catch (error) {
+      if (!isServerError(error)) throw error;
+      failed.push(...(await makeEach(scratch, some, signal)));
+    }
   }
+  return failed;
 }
 
 async function makeEach(

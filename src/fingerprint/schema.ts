@@ -17,20 +17,23 @@ export type Difference = {
   readonly after?: string;
 };
 
+/** Some definitions need a lock that a migration which is running elsewhere may keep for hours. */
+const longestLockMs = 10_000;
+
 /**
  * Reads what the database's schema consists of, in one round trip. Reads catalogs only, and needs no rights on tables.
  * @param ownTables tables that do not count, with all that belongs to them
- * @throws pg's DatabaseError, also when an object is dropped at this very moment
+ * @throws pg's DatabaseError, also when an object is dropped at this very moment, or a table stays locked (55P03)
  */
 export async function readSchema(
   session: Session,
   ownTables: readonly (readonly string[])[],
   signal: AbortSignal,
 ): Promise<readonly SchemaObject[]> {
-  const text = `begin read only; ${beforeCatalogQuery(ownTables)}; ${catalogQuery}; commit`;
+  const text = `begin read only; set local lock_timeout = ${longestLockMs}; ${beforeCatalogQuery(ownTables)}; ${catalogQuery}; commit`;
   try {
     const results = await session.query(text, signal);
-    return toObjects(results[3]?.rows[0]?.["objects"]);
+    return toObjects(results[4]?.rows[0]?.["objects"]);
   } catch (error) {
     if (session.failed()) await session.afterwards("rollback");
     throw error;

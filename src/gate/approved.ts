@@ -109,10 +109,11 @@ function migratorDifferences(
   approval: Approval,
   prepared: Exclude<Prepared, PreparedSql>,
 ): string[] {
-  const { set, inputs } = prepared;
+  const { set, inputs, context } = prepared;
   const approved = findSet(approval, set);
   if (typeof approved === "string") return [approved];
-  const command = set.command.join(" ");
+  // As it stands in the plan, which holds no secret.
+  const command = context.redact(set.command.join(" "));
   if (approved.migrator?.command !== command) return [`\`${command}\` was not approved`];
   if (inputs === undefined) {
     return [`nothing tells what \`${command}\` would do; name its files with --migrator-inputs`];

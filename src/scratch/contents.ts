@@ -13,7 +13,7 @@ const catalogs: readonly (readonly [catalog: string, condition: string])[] = [
   ["pg_proc", "true"],
   [
     "pg_type",
-    "typelem = 0 and (typtype in ('e', 'd', 'r', 'b') or (select relkind from pg_catalog.pg_class c where c.oid = typrelid) = 'c')",
+    "typelem = 0 and (typtype in ('e', 'd', 'r', 'b', 'p') or (select relkind from pg_catalog.pg_class c where c.oid = typrelid) = 'c')",
   ],
   ["pg_operator", "true"],
   ["pg_opfamily", "true"],

@@ -1,3 +1,4 @@
+import { createSchema } from "../apply/prepare-history.ts";
 import { withTimeout } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import { toLockKey } from "../lock/key.ts";
@@ -74,7 +75,7 @@ export async function emptyNamed(
       await dropEach(session, left, patience.signal);
       left = await listContents(session, patience.signal, extensions);
     }
-    await session.query("create schema if not exists public", patience.signal);
+    await createSchema(session, "public", patience.signal);
     return left.length === 0
       ? undefined
       : `left: ${left
@@ -88,15 +89,20 @@ export async function emptyNamed(
   }
 }
 
-/** All in one query; one by one if that fails. */
+/** Each takes some locks of the server, which others on it need, too (max_locks_per_transaction). */
+const mostTogether = 100;
+
+/** Many in one query; one by one if that fails. */
 async function dropEach(
   session: Session,
   contents: readonly Content[],
   signal: AbortSignal,
 ): Promise<void> {
-  const statements = contents.map(({ drop }) => drop);
-  if (await isDone(session, statements.join("; "), signal)) return;
-  for (const sql of statements) await isDone(session, sql, signal);
+  for (let from = 0; from < contents.length; from += mostTogether) {
+    const statements = contents.slice(from, from + mostTogether).map(({ drop }) => drop);
+    if (await isDone(session, statements.join("; "), signal)) continue;
+    for (const sql of statements) await isDone(session, sql, signal);
+  }
 }
 
 async function isDone(session: Session, sql: string, signal: AbortSignal): Promise<boolean> {

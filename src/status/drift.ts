@@ -11,6 +11,7 @@ import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
 import { askFacts } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
+import { sqlState } from "../postgres/sqlstate.ts";
 
 /** How the schema differs from what it was after the last run; or why that cannot be told. */
 export type Drift =
@@ -60,8 +61,13 @@ async function compare(
       unknown: `it was noted on PostgreSQL ${serverMajor}, and PostgreSQL ${major} describes objects in other words; the next run that applies something notes it again`,
     };
   }
-  const now = await readSchema(session, ownTables(config.sets), signal);
-  return { since: at, by, differences: compareSchemas(objects, now) };
+  try {
+    const now = await readSchema(session, ownTables(config.sets), signal);
+    return { since: at, by, differences: compareSchemas(objects, now) };
+  } catch (error) {
+    if (sqlState(error) !== "55P03") throw error;
+    return { unknown: "another session keeps a table locked, perhaps because it migrates" };
+  }
 }
 
 /** For people; ends with a newline. */
