@@ -10,7 +10,7 @@ type Statement = { readonly kind: string; readonly name: string; readonly sql: s
 
 /** Under these the catalog's functions write names in full, and values so that they mean the same elsewhere. */
 const exactly = `set local search_path = ''; set local timezone = 'UTC'; set local datestyle = 'ISO, MDY'; set local intervalstyle = 'postgres';
-  set local extra_float_digits = 1; set local quote_all_identifiers = off; set local bytea_output = 'hex'`;
+  set local extra_float_digits = 1; set local quote_all_identifiers = off; set local bytea_output = 'hex'; set local jit = off`;
 
 /** One transaction holds still what is read; a migration that is running is not waited for longer. */
 const longestLockMs = 10_000;

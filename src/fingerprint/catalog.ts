@@ -98,6 +98,8 @@ const settings: Readonly<Record<string, string>> = {
   extra_float_digits: "1",
   quote_all_identifiers: "off",
   bytea_output: "hex",
+  // Compiling a query of so many parts takes longer than running it: 330 ms against 185 with 2,000 tables (17).
+  jit: "off",
 };
 
 /**
