@@ -42,7 +42,8 @@ const runTools = (): boolean =>
 function runMatrix(): boolean {
   if (!install("test/matrix")) return false;
   const forServers = find(
-    "test/{lock*,migrations*,table-locks*,interoperation,copy,plan,scratch}.test.ts",
+    "test/{lock*,migrations*,table-locks*,interoperation,copy,journal,plan,scratch}.test.ts",
+    "test/fingerprint/schema.test.ts",
     "test/sql/{strong-locks,manner,index-build}.test.ts",
   );
   const forRuntimes = find("test/{handover,signals}*.test.ts");

@@ -207,9 +207,11 @@ for (const artifact of artifacts) {
       const waiting = await server.psql(database, `SELECT ${sessions} AND NOT granted`);
       return waiting.length === 1;
     });
-    await server.psql(
-      database,
-      `SELECT pg_terminate_backend(pid) FROM (SELECT pid ${sessions} AND state = 'idle in transaction') AS holder`,
+    const holder = `SELECT pid ${sessions} AND state = 'idle in transaction'`;
+    await server.psql(database, `SELECT pg_terminate_backend(pid) FROM (${holder}) AS holder`);
+    await eventually(
+      "the lock is lost",
+      async () => (await server.psql(database, holder)).length === 0,
     );
     await gate.end();
     const { exitCode, stderr } = await running.result;
