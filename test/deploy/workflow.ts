@@ -99,7 +99,8 @@ export async function runCommand(command: string, folder: string, env: Values): 
   const [summary = "", output = ""] = [summaryFile, outputFile].map((name) =>
     readFileSync(name, "utf8"),
   );
-  return { exitCode, stdout, summary, output };
+  // As it is shown: Markdown's escapes are not.
+  return { exitCode, stdout, summary: summary.replaceAll("\\_", "_"), output };
 }
 
 /** Puts values where GitHub does, which is into the very text, also of a command. */
