@@ -2,7 +2,6 @@ import { fstatSync } from "node:fs";
 import { readArguments } from "./src/cli.ts";
 import { migrate } from "./src/commands/migrate.ts";
 import { run } from "./src/commands/run.ts";
-import { status } from "./src/commands/status.ts";
 import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
 import { type Config, readConfig } from "./src/config.ts";
@@ -85,9 +84,9 @@ async function main(): Promise<number> {
       return wait(context);
     case "verify":
       return verify(context);
-    case "status":
-      return status(context);
     // The rest is for people: a server that starts does not load it.
+    case "status":
+      return (await import("./src/commands/status.ts")).status(context);
     case "check":
       return (await import("./src/commands/check.ts")).check(context);
     case "plan":
