@@ -184,10 +184,11 @@ export class Space {
     });
   }
 
-  /** What a request to the Service is answered, by way of the API server. */
+  /** What a request to the Service is answered, by way of the API server; on a busy node that takes a while. */
   async get(path: string): Promise<unknown> {
     const proxy = `/api/v1/namespaces/${this.name}/services/api:http/proxy${path}`;
-    return JSON.parse(await this.kubectl("get", "--raw", proxy));
+    const ask = (): Promise<string> => this.kubectl("get", "--raw", proxy);
+    return JSON.parse(await look(`an answer to ${path}`, ask));
   }
 
   async sql(query: string): Promise<string> {

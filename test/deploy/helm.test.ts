@@ -66,7 +66,7 @@ async function liveThrough(space: Space, mode: Mode): Promise<void> {
 
   await helm(space, "upgrade", ...settings(mode, "now"));
   assert.deepEqual(await health(space), { status: "ok", migrations: files.length });
-  await execa("helm", ["--namespace", space.name, "test", "api", "--timeout", "60s"]);
+  await execa("helm", ["--namespace", space.name, "test", "api", "--timeout", "60s", "--logs"]);
 
   await helm(space, "rollback", "api", "1");
   assert.deepEqual(await space.history(), files, "the schema stays");
