@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { Config } from "./config.ts";
 import { type Look, lookAtHistory } from "./migrations/history.ts";
 import { nameApplication } from "./postgres/application-name.ts";
-import { mustBeWritable, type SessionFacts } from "./postgres/facts.ts";
+import { askFacts, mustBeWritable, type SessionFacts } from "./postgres/facts.ts";
 import type { Session } from "./postgres/session.ts";
 import { createDatabase } from "./readiness/create-database.ts";
 import { waitUntilReady } from "./readiness/wait-until-ready.ts";
@@ -38,6 +38,14 @@ export function lookWhenReady(
   return askWhenReady(context, need, (session, limit) =>
     lookAtHistory(session, context.config.historyTable, limit),
   );
+}
+
+/** Opens a session as soon as the database is ready. */
+export async function connectWhenReady(context: Context, need: Need): Promise<Session> {
+  const { session } = await askWhenReady(context, need, async (asked, limit) => ({
+    facts: await askFacts(asked, limit),
+  }));
+  return session;
 }
 
 /** Opens a session as soon as the database is ready, with a first question already answered. */

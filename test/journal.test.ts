@@ -239,7 +239,8 @@ test("O3 a rollback is in the journal, and what it leaves is no drift", async ()
   assert.deepEqual((await statusOf(run, "--drift")).drift.differences, []);
 });
 
-test("O3 sets that share a database are compared with the latest run of any of them", async () => {
+/** Two sets of migrations in one database. */
+async function twoSets() {
   const database = await createDatabase(server);
   const users = makeMigrations({ "1_users.sql": "CREATE TABLE users (id int)" });
   const bills = makeMigrations({ "1_bills.sql": "CREATE TABLE bills (id int)" });
@@ -249,6 +250,11 @@ test("O3 sets that share a database are compared with the latest run of any of t
   ];
   const env = { DATABASE_URL: server.url(database), HEADGATE_SETS: JSON.stringify(sets) };
   const run = (...args: string[]) => runHeadgate(artifact, args, { env });
+  return { database, users, bills, run };
+}
+
+test("O3 sets that share a database are compared with the latest run of any of them", async () => {
+  const { database, users, run } = await twoSets();
   assert.equal((await run("migrate")).exitCode, 0);
   assert.match((await run("status", "--drift")).stdout, /\nno drift since/);
   addMigrations(users, { "2_more.sql": "ALTER TABLE users ADD COLUMN name text" });
@@ -262,15 +268,7 @@ test("O3 sets that share a database are compared with the latest run of any of t
 });
 
 test("O3 when one set went well and another failed half-way, what the failed one applied is no drift", async () => {
-  const database = await createDatabase(server);
-  const users = makeMigrations({ "1_users.sql": "CREATE TABLE users (id int)" });
-  const bills = makeMigrations({ "1_bills.sql": "CREATE TABLE bills (id int)" });
-  const sets = [
-    { name: "users", migrations: users },
-    { name: "bills", migrations: bills, "history-table": "billing.migrations" },
-  ];
-  const env = { DATABASE_URL: server.url(database), HEADGATE_SETS: JSON.stringify(sets) };
-  const run = (...args: string[]) => runHeadgate(artifact, args, { env });
+  const { users, bills, run } = await twoSets();
   assert.equal((await run("migrate")).exitCode, 0);
   addMigrations(users, { "2_more.sql": "ALTER TABLE users ADD COLUMN name text" });
   addMigrations(bills, { "2_ok.sql": "CREATE TABLE more ()", "3_bad.sql": "SELECT 1/0" });

@@ -5,6 +5,7 @@ import { noteSchema } from "./note-schema.ts";
 import { prepareHistory } from "./prepare-history.ts";
 import { readPending } from "./refuse.ts";
 import { runFiles } from "./run-files.ts";
+import { readSteps } from "./step-table.ts";
 import type { Target } from "./target.ts";
 
 /**
@@ -23,7 +24,10 @@ export async function applyPending(
   const files = readPending(pending, target.isPooled);
   const started = performance.now();
   const prepare = async (): Promise<Target> => {
-    if (history.exists) await refuseHalfUndone(target, pending, signal);
+    if (history.exists) {
+      const { session, historyTable } = target;
+      refuseHalfUndone(pending, (await readSteps(session, historyTable, signal)) ?? []);
+    }
     return prepareHistory(target, history, signal);
   };
   const prepared = await runFiles(

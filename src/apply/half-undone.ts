@@ -1,7 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
-import { readSteps, type StepRow } from "./step-table.ts";
-import type { Target } from "./target.ts";
+import type { StepRow } from "./step-table.ts";
 
 /** The steps of the undo file of a migration, which are there while it is unfinished. */
 export const undoStepsOf = (id: number, rows: readonly StepRow[]): readonly StepRow[] =>
@@ -9,14 +8,10 @@ export const undoStepsOf = (id: number, rows: readonly StepRow[]): readonly Step
 
 /**
  * A migration that is half undone has no history row, and would be applied on top of what is left of it.
+ * @param rows the steps of all unfinished files
  * @throws HeadgateError history_mismatch (65) that names the command to type
  */
-export async function refuseHalfUndone(
-  { session, historyTable }: Pick<Target, "session" | "historyTable">,
-  pending: readonly Migration[],
-  signal: AbortSignal,
-): Promise<void> {
-  const rows = (await readSteps(session, historyTable, signal)) ?? [];
+export function refuseHalfUndone(pending: readonly Migration[], rows: readonly StepRow[]): void {
   const half = pending.find(({ id }) => undoStepsOf(id, rows).length > 0);
   if (half === undefined) return;
   const done = undoStepsOf(half.id, rows).filter(({ state }) => state === "done").length;

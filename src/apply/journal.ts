@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { mayOnTable, quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { version } from "../version.ts";
 import { beside } from "./beside.ts";
@@ -73,10 +73,7 @@ export async function mayRead(
   signal: AbortSignal,
 ): Promise<boolean> {
   // Asked first, because an error of a query that was not needed would stand in the server's log.
-  const [answer] = await session.query(
-    `select pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))}), 'select') as readable`,
-    signal,
-  );
+  const [answer] = await session.query(`select ${mayOnTable(table, "select")} as readable`, signal);
   return answer?.rows[0]?.["readable"] === true;
 }
 

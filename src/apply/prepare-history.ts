@@ -1,5 +1,5 @@
 import { HeadgateError } from "../errors.ts";
-import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
+import { mayOnTable, quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
@@ -78,12 +78,10 @@ export async function askRights(
   historyTable: Target["historyTable"],
   signal: AbortSignal,
 ): Promise<Rights> {
-  const may = (table: readonly string[], right: string): string =>
-    `pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))})::oid, '${right}')`;
   const journal = journalTable(historyTable);
   const [answer] = await session.query(
-    `select ${may(historyTable, "insert")} as insert, ${may(historyTable, "delete")} as delete,
-      ${may(journal, "insert")} and ${may(journal, "delete")} as journal,
+    `select ${mayOnTable(historyTable, "insert")} as insert, ${mayOnTable(historyTable, "delete")} as delete,
+      ${mayOnTable(journal, "insert")} and ${mayOnTable(journal, "delete")} as journal,
       pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as create`,
     signal,
   );

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
-import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { mayOnTable, quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { Statement } from "../sql/statements.ts";
 import { beside } from "./beside.ts";
@@ -64,10 +64,10 @@ export async function readSteps(
   historyTable: readonly [string, string],
   signal: AbortSignal,
 ): Promise<readonly StepRow[] | undefined> {
-  const table = quoteTable(stepTable(historyTable));
+  const names = stepTable(historyTable);
+  const table = quoteTable(names);
   // Asked first, because an error of a query that was not needed would stand in the server's log.
-  const oid = `pg_catalog.to_regclass(${quoteLiteral(table)})`;
-  const sql = `select pg_catalog.has_table_privilege(${oid}, 'select') as readable`;
+  const sql = `select ${mayOnTable(names, "select")} as readable`;
   const [answer] = await session.query(sql, signal);
   const readable = answer?.rows[0]?.["readable"] ?? undefined;
   if (readable === undefined) return undefined;

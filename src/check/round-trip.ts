@@ -6,9 +6,8 @@ import {
   type Difference,
   type SchemaObject,
 } from "../fingerprint/schema.ts";
-import { askWhenReady, type Context } from "../look.ts";
+import { connectWhenReady, type Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
-import { askFacts } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { withScratch } from "../scratch/with-scratch.ts";
 import type { CheckedFolder } from "./check-folder.ts";
@@ -40,9 +39,7 @@ type Stop = {
 export async function roundTrip(context: Context, sets: readonly CheckedSet[]): Promise<RoundTrip> {
   const travel = (session: Session): Promise<RoundTrip> => travelIn(context, session, sets);
   if (context.config.scratch?.kind !== "created") return withScratch(context, undefined, travel);
-  const { session } = await askWhenReady(context, { mustWrite: true }, async (asked, limit) => ({
-    facts: await askFacts(asked, limit),
-  }));
+  const session = await connectWhenReady(context, { mustWrite: true });
   try {
     return await withScratch(context, session, travel);
   } finally {

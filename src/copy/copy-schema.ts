@@ -1,6 +1,7 @@
 import { HeadgateError } from "../errors.ts";
+import { type Refused, runEach, runTogether } from "../postgres/run-together.ts";
 import type { Session } from "../postgres/session.ts";
-import { isServerError, sqlState } from "../postgres/sqlstate.ts";
+import { sqlState } from "../postgres/sqlstate.ts";
 import { leftOut, linksAndViews, tables, typesAndRoutines } from "./objects.ts";
 
 /** Something that is on the target and not, or not in the same way, in the copy. */
@@ -37,10 +38,10 @@ export async function copySchema(
   // Also CREATE SCHEMA IF NOT EXISTS wants the right to create schemas.
   const isThere = ({ kind, name }: Statement): boolean =>
     kind === "schema" && there.some(([, schema]) => schema === name);
-  let failed: Failed[] = [];
+  let failed: Refused<Statement>[] = [];
   for (const phase of phases)
     failed.push(
-      ...(await make(
+      ...(await runTogether(
         scratch,
         phase.filter((one) => !isThere(one)),
         signal,
@@ -51,7 +52,7 @@ export async function copySchema(
   // What depends on something that came later succeeds now, or when that has.
   for (let before = Infinity; failed.length > 0 && failed.length < before;) {
     before = failed.length;
-    failed = await makeEach(
+    failed = await runEach(
       scratch,
       failed.map(({ statement }) => statement),
       signal,
@@ -118,45 +119,4 @@ async function rowsOf(
     String(name),
     String(third),
   ]);
-}
-
-type Failed = { readonly statement: Statement; readonly why: string };
-
-/** Together they take some thousand locks of the server, which others on it need, too (max_locks_per_transaction). */
-const mostTogether = 100;
-
-/** Many in one query, which is one transaction; one by one if that fails. */
-async function make(
-  scratch: Session,
-  statements: readonly Statement[],
-  signal: AbortSignal,
-): Promise<Failed[]> {
-  const failed: Failed[] = [];
-  for (let from = 0; from < statements.length; from += mostTogether) {
-    const some = statements.slice(from, from + mostTogether);
-    try {
-      await scratch.query(some.map(({ sql }) => sql).join(";\n"), signal);
-    } catch (error) {
-      if (!isServerError(error)) throw error;
-      failed.push(...(await makeEach(scratch, some, signal)));
-    }
-  }
-  return failed;
-}
-
-async function makeEach(
-  scratch: Session,
-  statements: readonly Statement[],
-  signal: AbortSignal,
-): Promise<Failed[]> {
-  const failed: Failed[] = [];
-  for (const statement of statements) {
-    try {
-      await scratch.query(statement.sql, signal);
-    } catch (error) {
-      if (!isServerError(error)) throw error;
-      failed.push({ statement, why: error.message });
-    }
-  }
-  return failed;
 }

@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import {
   askFacts,
   factColumns,
+  mayOnTable,
   quoteLiteral,
   quoteTable,
   readFacts,
@@ -100,10 +101,8 @@ export async function lookAtRuns(
   }
   // One of them is not there, or not for us: each is asked for alone, which happens only where there is work to do.
   const facts = await askFacts(session, signal);
-  const readable = (table: readonly string[]): string =>
-    `pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(table))}), 'select')`;
   const columns = [place.table, ...place.state].map(
-    (table, index) => `${readable(table)} as readable${index}`,
+    (table, index) => `${mayOnTable(table, "select")} as readable${index}`,
   );
   const answers = await ask(columns.join(", "));
   const [own, ...states] = columns.map((_, index) => answers[`readable${index}`] as boolean | null);

@@ -51,7 +51,7 @@ export async function makePlan(context: Context, sets: readonly Prepared[]): Pro
     const isTraced = config.scratch !== undefined && dues.some(({ files }) => files.length > 0);
     const notes: string[] = [];
     const traces = isTraced
-      ? await traceAll(context, session, dues, notes)
+      ? await traceAll(context, session, dues, finder, notes)
       : await readAll(context, session, dues, finder);
     if (config.scratch === undefined) {
       notes.push(
@@ -83,11 +83,8 @@ async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
   const plan = planMigrations(prepared.migrations, history);
   refuseUnlessSound(plan, config.failWhenAhead);
   const place = await locateHistory(session, config.historyTable, signal);
-  if (place !== undefined)
-    await refuseHalfUndone({ session, historyTable: place }, plan.pending, signal);
-  const hasSteps = plan.pending.some(({ directives }) => !directives.isTransactional);
-  const rows =
-    hasSteps && place !== undefined ? ((await readSteps(session, place, signal)) ?? []) : [];
+  const rows = (place && (await readSteps(session, place, signal))) ?? [];
+  refuseHalfUndone(plan.pending, rows);
   const files = readPending(plan.pending, false).map((file) => ({
     ...file,
     done: rows.filter(({ migration, state }) => migration === file.migration.id && state === "done")
@@ -103,11 +100,11 @@ async function traceAll(
   context: Context,
   target: Session,
   dues: readonly Due[],
+  { nameOf }: Finder,
   notes: string[],
 ): Promise<Map<DueFile, Trace>> {
   const { signal, log } = context;
   const prepare = await readSettings(target, signal);
-  const sizes = await readSizes(target, signal);
   return withScratch(context, target, async (session) => {
     const started = performance.now();
     const notCopied = await copySchema(target, session, signal);
@@ -117,7 +114,6 @@ async function traceAll(
     notes.push(
       ...notCopied.map(({ kind, name, why }) => `not in the copy: ${kind} ${name} (${why})`),
     );
-    const { nameOf } = finderOf(sizes, 0);
     const names: Finder["names"] = (oid) => {
       const { schema = "", name = String(oid), kind = "r", indexOf } = base.get(oid) ?? {};
       const named = nameOf({ schema, name, kind });

@@ -1,5 +1,6 @@
 import type { Readable } from "../apply/refuse.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { runEach } from "../postgres/run-together.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { mannerOf } from "../sql/manner.ts";
@@ -106,7 +107,10 @@ async function traceInside(
     await undo();
     // Foreign keys and the like miss rows that the copy has not: looking at how it would be done takes the locks, too.
     const isForLackOfRows = changesRows.test(statement.opening) && sqlState(error).startsWith("23");
-    if (!isForLackOfRows || !(await isDone(tracer, `explain ${text}`))) {
+    if (
+      !isForLackOfRows ||
+      (await runEach(session, [{ sql: `explain ${text}` }], signal)).length > 0
+    ) {
       await undo();
       return unknown(statement, `it failed on the copy: ${why}`, sqlState(error));
     }
@@ -118,16 +122,6 @@ async function traceInside(
   }
   await session.query("release savepoint headgate", signal);
   return { statement, locksAre: "observed", after, ...compare(base, before, after) };
-}
-
-async function isDone({ session, signal }: Tracer, sql: string): Promise<boolean> {
-  try {
-    await session.query(sql, signal);
-    return true;
-  } catch (error) {
-    if (isServerError(error)) return false;
-    throw error;
-  }
 }
 
 async function traceStep(tracer: Tracer, sql: string, step: Statement): Promise<Traced> {

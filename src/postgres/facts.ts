@@ -64,3 +64,11 @@ export function quoteName(name: string): string {
 export function quoteTable(names: readonly string[]): string {
   return names.map(quoteName).join(".");
 }
+
+/** SQL: whether the role has a right on a table; null where there is no such table. */
+export function mayOnTable(
+  names: readonly string[],
+  right: "select" | "insert" | "delete",
+): string {
+  return `pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(names))})::oid, '${right}')`;
+}

@@ -1,17 +1,14 @@
-import { withTimeout } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import { quoteLiteral, quoteName } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { isServerError, sqlState } from "../postgres/sqlstate.ts";
 import type { Log } from "../report/log.ts";
+import { cleanUp } from "./clean-up.ts";
 
 /** Eight digits of the server's clock in seconds, eight that nobody else has. */
 const pattern = "^headgate_scratch_[0-9a-f]{16}$";
 /** A run opens its session within seconds, and keeps it: one that nobody is in for so long has nobody. */
 const orphanedAfterMinutes = 10;
-/** Together with the rest under the promised 3 s when a signal has come. */
-const dropWhenStoppedMs = 1500;
-const dropMs = 60_000;
 
 /**
  * Creates a database with the locale and encoding of the one the session is in.
@@ -75,19 +72,10 @@ export async function dropScratch(
   name: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const patience = withTimeout(
-    new AbortController().signal,
-    signal.aborted ? dropWhenStoppedMs : dropMs,
-    () => new Error("it took too long"),
-  );
-  try {
-    await session.query(`drop database if exists ${quoteName(name)} with (force)`, patience.signal);
+  return cleanUp(signal, async (limit) => {
+    await session.query(`drop database if exists ${quoteName(name)} with (force)`, limit);
     return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  } finally {
-    patience.clear();
-  }
+  });
 }
 
 /** Removes the databases of runs that were killed; says of those it may not remove that they are there. */

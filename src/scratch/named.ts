@@ -1,16 +1,13 @@
 import { createSchema } from "../apply/prepare-history.ts";
-import { withTimeout } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import { toLockKey } from "../lock/key.ts";
+import { runTogether } from "../postgres/run-together.ts";
 import type { Session } from "../postgres/session.ts";
-import { isServerError } from "../postgres/sqlstate.ts";
+import { cleanUp } from "./clean-up.ts";
 import { type Content, listContents, listExtensions } from "./contents.ts";
 
 /** "headgate" in ASCII: one run at a time fills a scratch database. */
 const lockKey = toLockKey(0x6865616467617465n).key;
-/** Together with the rest under the promised 3 s when a signal has come. */
-const emptyWhenStoppedMs = 1500;
-const emptyMs = 60_000;
 const shown = 10;
 
 /** What a scratch database was like before it was used. */
@@ -58,59 +55,25 @@ export async function emptyNamed(
   { extensions }: Found,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const patience = withTimeout(
-    new AbortController().signal,
-    signal.aborted ? emptyWhenStoppedMs : emptyMs,
-    () => new Error("it took too long"),
-  );
-  try {
+  return cleanUp(signal, async (limit) => {
     await session.query(
       "rollback; reset session authorization; reset role; reset all; discard temp",
-      patience.signal,
+      limit,
     );
     // More than once, because some things can go only when others have.
-    let left = await listContents(session, patience.signal, extensions);
+    let left = await listContents(session, limit, extensions);
     for (let before = Number.POSITIVE_INFINITY; left.length > 0 && left.length < before;) {
       before = left.length;
-      await dropEach(session, left, patience.signal);
-      left = await listContents(session, patience.signal, extensions);
+      const drops = left.map(({ drop }) => ({ sql: drop }));
+      await runTogether(session, drops, limit);
+      left = await listContents(session, limit, extensions);
     }
-    await createSchema(session, "public", patience.signal);
+    await createSchema(session, "public", limit);
     return left.length === 0
       ? undefined
       : `left: ${left
           .slice(0, shown)
           .map(({ kind, name }) => `${kind} ${name}`)
           .join(", ")}`;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  } finally {
-    patience.clear();
-  }
-}
-
-/** Each takes some locks of the server, which others on it need, too (max_locks_per_transaction). */
-const mostTogether = 100;
-
-/** Many in one query; one by one if that fails. */
-async function dropEach(
-  session: Session,
-  contents: readonly Content[],
-  signal: AbortSignal,
-): Promise<void> {
-  for (let from = 0; from < contents.length; from += mostTogether) {
-    const statements = contents.slice(from, from + mostTogether).map(({ drop }) => drop);
-    if (await isDone(session, statements.join("; "), signal)) continue;
-    for (const sql of statements) await isDone(session, sql, signal);
-  }
-}
-
-async function isDone(session: Session, sql: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await session.query(sql, signal);
-    return true;
-  } catch (error) {
-    if (isServerError(error)) return false;
-    throw error;
-  }
+  });
 }

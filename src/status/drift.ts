@@ -7,9 +7,8 @@ import {
 } from "../fingerprint/schema.ts";
 import { ownTables } from "../gate/own-tables.ts";
 import { isSql, type Prepared, type PreparedSql } from "../gate/prepare-sets.ts";
-import { askWhenReady, type Context } from "../look.ts";
+import { connectWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
-import { askFacts } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
 
@@ -23,9 +22,7 @@ export type Drift =
  * only, also from a standby.
  */
 export async function findDrift(context: Context, sets: readonly Prepared[]): Promise<Drift> {
-  const { session } = await askWhenReady(context, { mustWrite: false }, async (asked, limit) => ({
-    facts: await askFacts(asked, limit),
-  }));
+  const session = await connectWhenReady(context, { mustWrite: false });
   try {
     return await compare(context, session, sets.filter(isSql));
   } finally {
