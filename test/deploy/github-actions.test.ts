@@ -2,20 +2,18 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { after, before } from "node:test";
 import { execa } from "execa";
 import { brokenFile, files, image, type Release, tags } from "../cluster/images.ts";
 import { temporaryFolder } from "../helpers/cleanup.ts";
-import { createDatabase, type Postgres, startPostgres } from "../helpers/postgres.ts";
+import { useServer } from "../helpers/use-server.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { deployTest } from "./deploy-test.ts";
 import { type Ended, read, runCommand, runJob, source, withScript } from "./workflow.ts";
 
 const registry = "registry.example.com/api";
 const [first = "", , newest = ""] = files;
 
-let server: Postgres;
-before(async () => (server = await startPostgres()));
-after(() => server.stop());
+const server = useServer();
 
 deployTest(
   { files: "github-actions/*.yml", how: "validated only", needs: ["actionlint"] },

@@ -1,20 +1,18 @@
 /** The release phases of Fly, Heroku and Render: the commands that the files name, in the image, on a real Postgres. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before } from "node:test";
 import { execa } from "execa";
 import { files, image, type Release, tags } from "../cluster/images.ts";
 import { freePort } from "../helpers/port.ts";
+import { useServer } from "../helpers/use-server.ts";
 import { eventually } from "../helpers/eventually.ts";
-import { createDatabase, type Postgres, startPostgres } from "../helpers/postgres.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { deployTest, root, tell } from "./deploy-test.ts";
 import { parseToml, parseYaml } from "./yaml.ts";
 
 const read = (name: string): string => readFileSync(`${root}deploy/platforms/${name}`, "utf8");
 
-let server: Postgres;
-before(async () => (server = await startPostgres()));
-after(() => server.stop());
+const server = useServer();
 
 deployTest(
   { files: "platforms/fly", how: "ran as an emulation", needs: ["docker"] },

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before } from "node:test";
 import { files, image, root, tags } from "../cluster/images.ts";
 import { makeRepository } from "../helpers/git.ts";
-import { createDatabase, type Postgres, startPostgres } from "../helpers/postgres.ts";
+import { useServer } from "../helpers/use-server.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { deployTest } from "./deploy-test.ts";
 import { type Ended, runJob, withScript } from "./workflow.ts";
 
@@ -17,9 +17,7 @@ const about = {
 const [first = "", , newest = ""] = files;
 const own = (name: string): string => readFileSync(`${root}migrations/${name}`, "utf8");
 
-let server: Postgres;
-before(async () => (server = await startPostgres()));
-after(() => server.stop());
+const server = useServer();
 
 deployTest(
   about,

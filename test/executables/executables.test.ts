@@ -5,12 +5,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { execa } from "execa";
 import { requireOrSkip } from "../helpers/conditions.ts";
+import { useServer } from "../helpers/use-server.ts";
 import { makeMigrations } from "../helpers/migrations.ts";
 import { report } from "../helpers/report.ts";
-import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 
 const release = new URL("../../dist/release", import.meta.url).pathname;
 const hasDocker = spawnSync("docker", ["info"]).status === 0;
@@ -19,11 +20,7 @@ const arm64Root = "/usr/aarch64-linux-gnu";
 const hasQemu =
   existsSync(arm64Root) && spawnSync("qemu-aarch64-static", ["--version"]).status === 0;
 
-let server: Postgres;
-before(async () => {
-  server = await startPostgres();
-});
-after(() => server.stop());
+const server = useServer();
 
 /** As restricted as a cluster can make it. */
 const restricted = [

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { eventually } from "./eventually.ts";
 import {
@@ -15,19 +16,57 @@ export interface Place {
   pid1: boolean;
 }
 
+type Body = (t: TestContext) => Promise<void> | void;
+
+/** `npm run test:full` tests each case on every artifact, as PID 1 and not. */
+const isFull = process.env["HEADGATE_TEST_FULL"] === "1";
+
+/** A number that is the title's own, so that a case is tested in the same place in every run. */
+const turnOf = (title: string): number => createHash("sha256").update(title).digest()[0] ?? 0;
+
+/** Registers a test for one artifact; unless all are wanted, only when it is this artifact's turn. */
+export function testOn(artifact: Artifact, title: string, body: Body): void {
+  if (!isFull && artifacts[turnOf(title) % artifacts.length] !== artifact) return;
+  test(`${title} (${artifact.name})`, body);
+}
+
 /** Registers a test for every artifact, as an ordinary process and as PID 1. */
 export function testEverywhere(
   title: string,
   body: (place: Place, t: TestContext) => Promise<void>,
 ): void {
-  for (const artifact of artifacts) {
-    for (const pid1 of [false, true]) {
-      test(`${title} (${artifact.name}${pid1 ? ", as PID 1" : ""})`, async (t) => {
-        if (pid1 && !requireOrSkip(t, canUnshare(), "no pid namespaces")) return;
-        await body({ artifact, pid1 }, t);
-      });
-    }
-  }
+  for (const place of everyPlace()) testAt(place, title, body);
+}
+
+/** The same for what depends on neither: one artifact as an ordinary process, another as PID 1. */
+export function testInPairs(
+  title: string,
+  body: (place: Place, t: TestContext) => Promise<void>,
+): void {
+  for (const place of places(title)) testAt(place, title, body);
+}
+
+/** Every place, or one for each artifact: in turn by the title, one is PID 1 and the next is not. */
+export function places(title: string): Place[] {
+  if (isFull || artifacts.length === 1) return everyPlace();
+  return artifacts.map((artifact, index) => ({
+    artifact,
+    pid1: (turnOf(title) + index) % 2 === 1,
+  }));
+}
+
+const everyPlace = (): Place[] =>
+  artifacts.flatMap((artifact) => [false, true].map((pid1) => ({ artifact, pid1 })));
+
+function testAt(
+  { artifact, pid1 }: Place,
+  title: string,
+  body: (place: Place, t: TestContext) => Promise<void>,
+): void {
+  test(`${title} (${artifact.name}${pid1 ? ", as PID 1" : ""})`, async (t) => {
+    if (pid1 && !requireOrSkip(t, canUnshare(), "no pid namespaces")) return;
+    await body({ artifact, pid1 }, t);
+  });
 }
 
 /** What the tests of the hand-over compare headgate with: the server started without it. */

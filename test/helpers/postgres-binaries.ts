@@ -10,6 +10,8 @@ const NOBODY = 65_534;
 /** The programs of one PostgreSQL version, and the user they have to run as. */
 export interface PostgresBinaries {
   major: number;
+  /** As the package writes it, `18.4.0-beta.17`. */
+  version: string;
   initdb: string;
   postgres: string;
   /** Set when this process is root, which PostgreSQL refuses to run as. */
@@ -32,7 +34,13 @@ export function postgresBinaries(major: number = defaultMajor()): PostgresBinari
   restoreSymlinks(folder);
   const native = reachable(join(folder, "native"), owner);
   const bin = join(native, "bin");
-  const binaries = { major, initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), owner };
+  const binaries = {
+    major,
+    version: versionOf(folder) ?? "",
+    initdb: join(bin, "initdb"),
+    postgres: join(bin, "postgres"),
+    owner,
+  };
   found.set(major, binaries);
   return binaries;
 }
@@ -43,7 +51,9 @@ function packageFolder(major: number): string {
     join(ROOT, "node_modules", platform),
     join(ROOT, "test/matrix/node_modules", `pg${major}`),
   ];
-  const folder = candidates.find((candidate) => majorOf(candidate) === major);
+  const folder = candidates.find(
+    (candidate) => Number.parseInt(versionOf(candidate) ?? "", 10) === major,
+  );
   if (folder) return folder;
   throw new Error(
     `No PostgreSQL ${major} binaries: neither ${candidates.join(" nor ")} holds that version. ` +
@@ -51,11 +61,10 @@ function packageFolder(major: number): string {
   );
 }
 
-function majorOf(folder: string): number | undefined {
+function versionOf(folder: string): string | undefined {
   const file = join(folder, "package.json");
   if (!existsSync(file)) return undefined;
-  const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
-  return Number.parseInt(version, 10);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /** Does what the package's install script does, for installations that run no install scripts. */

@@ -69,21 +69,8 @@ export class PostgresProcess {
     if (mode === "kill") forgetSharedMemory(this.#cluster.dataDir);
   }
 
-  async connect(database: string, config: pg.ClientConfig = {}): Promise<pg.Client> {
-    const client = new pg.Client({
-      host: "127.0.0.1",
-      port: this.port,
-      user: "postgres",
-      password: this.#cluster.password,
-      database,
-      application_name: "headgate-test",
-      connectionTimeoutMillis: 10_000,
-      ...config,
-    });
-    // A connection that ends while idle (the test stopped the server) must not end the test process.
-    client.on("error", () => {});
-    await client.connect();
-    return client;
+  connect(database: string, config: pg.ClientConfig = {}): Promise<pg.Client> {
+    return connectAsSuperuser(this.#cluster, this.port, database, config);
   }
 
   #spawn(): ChildProcess {
@@ -149,4 +136,27 @@ function killQuietly(pid: number): void {
   } catch {
     // Already gone.
   }
+}
+
+/** Opens a superuser connection; the caller ends it. */
+export async function connectAsSuperuser(
+  { password }: Pick<Cluster, "password">,
+  port: number,
+  database: string,
+  config: pg.ClientConfig,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: "127.0.0.1",
+    port,
+    user: "postgres",
+    password,
+    database,
+    application_name: "headgate-test",
+    connectionTimeoutMillis: 10_000,
+    ...config,
+  });
+  // A connection that ends while idle (the test stopped the server) must not end the test process.
+  client.on("error", () => {});
+  await client.connect();
+  return client;
 }

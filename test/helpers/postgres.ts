@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import pg from "pg";
 import { freePort } from "./port.ts";
-import { type ClusterOptions, createCluster } from "./postgres-cluster.ts";
+import { type Cluster, type ClusterOptions, createCluster } from "./postgres-cluster.ts";
 import { PortTaken, type StopMode, PostgresProcess } from "./postgres-process.ts";
 
 export interface PostgresOptions extends ClusterOptions {
@@ -31,6 +31,7 @@ export interface Postgres {
   readonly password: string;
   readonly socketDir: string;
   readonly dataDir: string;
+  readonly logFile: string;
   readonly major: number;
   /** The postmaster's pid; undefined while it does not run. */
   readonly pid: number | undefined;
@@ -59,8 +60,16 @@ export interface Postgres {
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const cluster = await createCluster(options);
   const server = new PostgresProcess(cluster, options.port ?? (await freePort()));
-  const { password, socketDir, dataDir, logFile } = cluster;
-  const postgres: Postgres = {
+  if (options.start !== false) await startOnFreePort(server, options.port);
+  return describeServer(cluster, server);
+}
+
+/** What tests need to know and do of a server, whoever started it. */
+export function describeServer(
+  { password, socketDir, dataDir, logFile, binaries }: Cluster,
+  server: Pick<PostgresProcess, "port" | "pid" | "start" | "stop" | "connect">,
+): Postgres {
+  return {
     host: "127.0.0.1",
     get port() {
       return server.port;
@@ -69,7 +78,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     password,
     socketDir,
     dataDir,
-    major: cluster.binaries.major,
+    logFile,
+    major: binaries.major,
     get pid() {
       return server.pid;
     },
@@ -93,8 +103,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     },
     connect: (database, config) => server.connect(database, config),
   };
-  if (options.start !== false) await startOnFreePort(server, options.port);
-  return postgres;
 }
 
 async function startOnFreePort(server: PostgresProcess, fixed: number | undefined): Promise<void> {

@@ -1,13 +1,13 @@
+import { places } from "./everywhere.ts";
 import {
   type HeadgateResult,
   type LaunchOptions,
   type LogLine,
-  artifacts,
   canUnshare,
   startHeadgate,
 } from "./headgate.ts";
 
-/** The same command at once with every artifact, as an ordinary process and as PID 1. */
+/** The same command at once with every artifact; one is PID 1, another is not, or each is both. */
 export interface Together {
   /** Waits until each of them has logged it. */
   waitForLog(wanted: string | ((line: LogLine) => boolean)): Promise<void>;
@@ -17,11 +17,9 @@ export interface Together {
 
 /** For tests that change the world around headgate, which they then need to do only once. */
 export async function startTogether(args: string[], options?: LaunchOptions): Promise<Together> {
-  const places = artifacts.flatMap((artifact) =>
-    (canUnshare() ? [false, true] : [false]).map((pid1) => ({ artifact, pid1 })),
-  );
+  const possible = places(args.join(" ")).filter(({ pid1 }) => !pid1 || canUnshare());
   const all = await Promise.all(
-    places.map(async ({ artifact, pid1 }) => ({
+    possible.map(async ({ artifact, pid1 }) => ({
       name: `${artifact.name}${pid1 ? ", as PID 1" : ""}`,
       running: await startHeadgate(artifact, args, { ...options, pid1 }),
     })),

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { eventually } from "../helpers/eventually.ts";
+import { useServer } from "../helpers/use-server.ts";
 import { artifacts, proc, startHeadgate } from "../helpers/headgate.ts";
-import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { alembic } from "./python-tools.ts";
 import { appliedSteps, environmentOf, fiveSteps, makeProject, requireTool } from "./tool.ts";
 
-let server: Postgres;
-before(async () => {
-  server = await startPostgres();
-});
-after(() => server.stop());
+const server = useServer();
 
 /** Runs until the test lets it go, or somebody ends it. */
 const held = { up: ["SELECT pg_advisory_xact_lock(42)", "INSERT INTO applied VALUES (6)"] };

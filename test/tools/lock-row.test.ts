@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { eventually } from "../helpers/eventually.ts";
+import { useServer } from "../helpers/use-server.ts";
 import { artifacts, runHeadgate, startHeadgate } from "../helpers/headgate.ts";
-import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { knex } from "./node-tools.ts";
 import { appliedSteps, environmentOf, fiveSteps, makeProject } from "./tool.ts";
 
-let server: Postgres;
-before(async () => {
-  server = await startPostgres();
-});
-after(() => server.stop());
+const server = useServer();
 
 test("S4 the lock row that a stopped Knex leaves behind is undone by --before, under headgate's own lock", async () => {
   const [artifact] = artifacts;

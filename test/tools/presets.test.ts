@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { artifacts, type HeadgateResult, runHeadgate } from "../helpers/headgate.ts";
-import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
+import { useServer } from "../helpers/use-server.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { tools } from "./tools.ts";
 import {
   appliedSteps,
@@ -15,11 +16,7 @@ import {
   sixthStep,
 } from "./tool.ts";
 
-let server: Postgres;
-before(async () => {
-  server = await startPostgres();
-});
-after(() => server.stop());
+const server = useServer();
 
 const started = ({ lines }: HeadgateResult): boolean =>
   lines.some(({ phase, msg }) => phase === "migrator" && msg === "started");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { artifacts, runHeadgate } from "../helpers/headgate.ts";
-import { type Postgres, createDatabase, startPostgres } from "../helpers/postgres.ts";
+import { useServer } from "../helpers/use-server.ts";
+import { createDatabase } from "../helpers/postgres.ts";
 import { knex, nodePgMigrate } from "./node-tools.ts";
 import { alembic, django } from "./python-tools.ts";
 import { dbmate } from "./sql-tools.ts";
@@ -17,11 +18,7 @@ import {
   type Tool,
 } from "./tool.ts";
 
-let server: Postgres;
-before(async () => {
-  server = await startPostgres();
-});
-after(() => server.stop());
+const server = useServer();
 
 const replicas = 10;
 const atOnce = <T>(start: () => Promise<T>): Promise<T[]> =>

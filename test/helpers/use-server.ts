@@ -1,0 +1,30 @@
+import { after, before } from "node:test";
+import type { Postgres, PostgresOptions } from "./postgres.ts";
+import { attachToShared } from "./shared-server.ts";
+import { startPostgres } from "./postgres.ts";
+
+/** What a test file needs of its server. */
+export interface ServerOptions extends PostgresOptions {
+  /** Its own, because its tests stop or kill it, read its log, count its sessions or make roles. */
+  own?: boolean;
+}
+
+/**
+ * A server for the tests of this file: the one that all files of the run share, or one of its own when it is to be
+ * different. It can be used from the first `before` on, and is gone after the last test.
+ */
+export function useServer(options: ServerOptions = {}): Postgres {
+  const { own = false, ...rest } = options;
+  const isPlain = !own && Object.keys(rest).length === 0;
+  let server: Postgres | undefined;
+  before(async () => {
+    server = (isPlain ? attachToShared() : undefined) ?? (await startPostgres(rest));
+  });
+  after(() => server?.stop());
+  return new Proxy({} as Postgres, {
+    get: (_, name) => {
+      if (server === undefined) throw new Error("the server is there from the first before() on");
+      return Reflect.get(server, name, server) as unknown;
+    },
+  });
+}
