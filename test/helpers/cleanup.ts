@@ -28,8 +28,8 @@ export function leaveSignalsToProgram(): void {
 }
 
 /** Makes an empty folder, readable by every user, that is removed when this process ends. */
-export function temporaryFolder(prefix: string): string {
-  const folder = mkdtempSync(join(tmpdir(), prefix));
+export function temporaryFolder(prefix: string, parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, prefix));
   onExit(() => removeFolder(folder));
   // mkdtemp makes it 0700, but a test may start the program that reads it as another user.
   chmodSync(folder, 0o755);
