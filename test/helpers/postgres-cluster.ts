@@ -1,15 +1,12 @@
 import { spawnSync } from "node:child_process";
 import {
-  accessSync,
   appendFileSync,
   chownSync,
-  constants,
   existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statfsSync,
   writeFileSync,
 } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
@@ -55,7 +52,7 @@ const FAST = {
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const binaries = postgresBinaries(options.major);
   // The socket's path may have 107 bytes: short names.
-  const folder = temporaryFolder("headgate-pg-", options.onDisk === true ? tmpdir() : memory());
+  const folder = temporaryFolder("headgate-pg-", options.onDisk === true ? tmpdir() : undefined);
   const cluster = {
     binaries,
     dataDir: join(folder, "data"),
@@ -74,24 +71,6 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
 
 // Every character that means something in a URL or a connection string, and one beyond ASCII.
 const PASSWORD = "p@ss:w/ord#é%7f3a";
-
-/** A cluster is some 40 MB, a database 8; several servers run at once. */
-const roomNeeded = 2 * 2 ** 30;
-
-/**
- * Where files are memory, if there is such a place with room: CREATE DATABASE makes 300 files, which took 0.35 s of CPU
- * time on one machine's ext4 and 0.015 s on its tmpfs. A container's /dev/shm has 64 MB and is left alone.
- */
-function memory(): string {
-  const folder = "/dev/shm";
-  try {
-    accessSync(folder, constants.W_OK);
-    const { bavail, bsize } = statfsSync(folder);
-    return bavail * bsize >= roomNeeded ? folder : tmpdir();
-  } catch {
-    return tmpdir();
-  }
-}
 
 /** The environment of initdb and postgres: nothing of ours, so no PG* variable can steer them. */
 export const serverEnvironment = { PATH: process.env["PATH"] ?? "", LC_ALL: "C", TZ: "UTC" };
