@@ -37,8 +37,8 @@ export async function prepareTarget(
       fix: "create the schema public in it, or name one with --history-table schema.table",
     });
   }
-  const { serverVersion } = await askFacts(session, signal);
-  const wanted = migrationSettings(serverVersion, config.statementTimeoutMs);
+  const facts = await askFacts(session, signal);
+  const wanted = migrationSettings(facts, config.statementTimeoutMs);
   const target: Target = {
     session,
     isPooled: false,

@@ -8,12 +8,15 @@ export type SessionFacts = {
   readonly isReadOnly: boolean;
   /** As in `server_version_num`: 180004. */
   readonly serverVersion: number;
+  /** `on`, `off`, `local` …: what a commit waits for before it counts as done. */
+  readonly synchronousCommit: string;
 };
 
 /** The columns of `SessionFacts`, to put into any query's select list. */
 export const factColumns = `pg_backend_pid() as pid, pg_is_in_recovery() as standby,
   current_setting('transaction_read_only') = 'on' as read_only,
-  current_setting('server_version_num')::int as version`;
+  current_setting('server_version_num')::int as version,
+  current_setting('synchronous_commit') as synchronous_commit`;
 
 /** Reads the columns of `factColumns` from a row. */
 export function readFacts(row: Record<string, unknown>): SessionFacts {
@@ -22,6 +25,7 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
     isStandby: row["standby"] === true,
     isReadOnly: row["read_only"] === true,
     serverVersion: Number(row["version"]),
+    synchronousCommit: String(row["synchronous_commit"]),
   };
 }
 

@@ -17,12 +17,19 @@ export function useServer(options: ServerOptions = {}): Postgres {
   const { own = false, ...rest } = options;
   const isPlain = !own && Object.keys(rest).length === 0;
   let server: Postgres | undefined;
+  const started = Promise.withResolvers<Postgres>();
   before(async () => {
     server = (isPlain ? attachToShared() : undefined) ?? (await startPostgres(rest));
+    started.resolve(server);
   });
   after(() => server?.stop());
   return new Proxy({} as Postgres, {
     get: (_, name) => {
+      // Node begins all the before() of a file at once: what one of them asks of the server first waits for it.
+      if (server === undefined && (name === "psql" || name === "connect")) {
+        return async (...args: Parameters<Postgres["psql"]>) =>
+          (await started.promise)[name as "psql"](...args);
+      }
       if (server === undefined) throw new Error("the server is there from the first before() on");
       return Reflect.get(server, name, server) as unknown;
     },
