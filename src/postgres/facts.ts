@@ -10,13 +10,15 @@ export type SessionFacts = {
   readonly serverVersion: number;
   /** `on`, `off`, `local` …: what a commit waits for before it counts as done. */
   readonly synchronousCommit: string;
+  readonly searchPath: string;
 };
 
 /** The columns of `SessionFacts`, to put into any query's select list. */
 export const factColumns = `pg_backend_pid() as pid, pg_is_in_recovery() as standby,
   current_setting('transaction_read_only') = 'on' as read_only,
   current_setting('server_version_num')::int as version,
-  current_setting('synchronous_commit') as synchronous_commit`;
+  current_setting('synchronous_commit') as synchronous_commit,
+  current_setting('search_path') as search_path`;
 
 /** Reads the columns of `factColumns` from a row. */
 export function readFacts(row: Record<string, unknown>): SessionFacts {
@@ -26,6 +28,7 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
     isReadOnly: row["read_only"] === true,
     serverVersion: Number(row["version"]),
     synchronousCommit: String(row["synchronous_commit"]),
+    searchPath: String(row["search_path"]),
   };
 }
 

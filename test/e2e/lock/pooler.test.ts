@@ -369,4 +369,43 @@ for (const artifact of artifacts) {
       await server.psql("postgres", "ALTER SYSTEM RESET wal_writer_delay");
     },
   );
+
+  testOn(
+    artifact,
+    "W7 through PgBouncer, which takes no settings, a schema that the URL names is kept to or refused",
+    async (t) => {
+      if (!requireOrSkip(t, hasPooler, noPooler)) return;
+      const database = await createDatabase(server);
+      await server.psql(database, "CREATE SCHEMA elsewhere");
+      const HEADGATE_MIGRATIONS = makeMigrations();
+      const run = (schema: string): ReturnType<typeof runHeadgate> => {
+        const DATABASE_URL = `${pooled(database)}?pgbouncer=true&schema=${schema}`;
+        const env = { DATABASE_URL, HEADGATE_MIGRATIONS };
+        return runHeadgate(artifact, ["migrate"], { env });
+      };
+      const schemas = (): Promise<unknown[]> =>
+        server.psql(
+          database,
+          "SELECT relnamespace::regnamespace::text AS schema FROM pg_class WHERE relname = 'accounts'",
+        );
+      const refused = await run("elsewhere");
+      assert.equal(refused.exitCode, 64, refused.stderr);
+      assert.match(refused.stderr, /elsewhere.*is lost on the way to the server/);
+      assert.deepEqual(await schemas(), []);
+
+      const { exitCode, stderr } = await run("public");
+      assert.equal(exitCode, 0, stderr);
+      assert.deepEqual(await schemas(), [{ schema: "public" }]);
+
+      // As the message says.
+      await server.psql("postgres", `ALTER DATABASE ${database} SET search_path = elsewhere`);
+      await server.psql(
+        "postgres",
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`,
+      );
+      const moved = await run("elsewhere");
+      assert.equal(moved.exitCode, 0, moved.stderr);
+      assert.equal((await schemas()).length, 2);
+    },
+  );
 }

@@ -9,6 +9,7 @@ const facts = {
   isReadOnly: false,
   serverVersion: 180_000,
   synchronousCommit: "on",
+  searchPath: "public",
 };
 
 type Row = readonly [inputs: string, state: string | null, outcome?: RunRecord["outcome"]];
