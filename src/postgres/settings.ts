@@ -195,7 +195,7 @@ function readEndpoints(keywords: Keywords, isComplete: boolean, refuse: Refuse):
 
 /** Whether it can be one; a colon is part of addresses only, and may be followed by the scope of one. */
 const isHost = (host: string): boolean =>
-  host.startsWith("/") || isIP(host) !== 0 || !/[\s:@/?#\\"'`=&[\]]/.test(host);
+  host.startsWith("/") || !/[\s:@/?#\\"'`=&[\]]/.test(host) || isIP(host) !== 0;
 
 /** libpq's connect_timeout: whole seconds, zero or negative = no limit. */
 function readTimeout(text: string | undefined, refuse: Refuse): number | undefined {
