@@ -5,6 +5,9 @@ import { type DatabaseSettings, readSettings } from "./postgres/settings.ts";
 
 type Environment = { readonly [name: string]: string | undefined };
 
+/** The value of a variable, or of its file, and which of them it is. */
+type Read = (name: string) => { value: string; name: string } | undefined;
+
 /** The five variables that deployment guides use for libpq's keywords. */
 const databaseVariables = {
   DATABASE_HOST: "host",
@@ -35,6 +38,10 @@ const libpqVariables = {
   PGHOSTADDR: "hostaddr",
   PGREQUIREAUTH: "require_auth",
   PGSSLCRL: "sslcrl",
+  PGSSLCRLDIR: "sslcrldir",
+  PGREQUIRESSL: "requiressl",
+  PGREQUIREPEER: "requirepeer",
+  PGGSSENCMODE: "gssencmode",
 } as const;
 
 export type DatabaseSource = {
@@ -59,7 +66,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
   const from: Record<string, string> = {};
   let rereads = false;
 
-  const read = (name: string): { value: string; name: string } | undefined => {
+  const read: Read = (name) => {
     const direct = env[name];
     const path = env[`${name}_FILE`];
     if (path === undefined || path === "") {
@@ -71,14 +78,13 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     }
     rereads = true;
     try {
-      // As `$(<file)` does: a secret file's last line end is not part of the secret.
-      const value = readFileSync(path, "utf8").replace(/[\r\n]+$/, "");
+      const value = readText(path);
       if (value === "") mistakes.push(`${name}_FILE: ${shown(path)} is empty`);
       return value === "" ? undefined : { value, name: `${name}_FILE` };
     } catch (error) {
-      mistakes.push(
-        `${name}_FILE: cannot read ${shown(path)} (${errorCode(error) || String(error)})`,
-      );
+      const why =
+        error instanceof TypeError ? "it is not UTF-8" : errorCode(error) || String(error);
+      mistakes.push(`${name}_FILE: cannot read ${shown(path)} (${why})`);
       return undefined;
     }
   };
@@ -90,6 +96,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     from[keyword] = name;
   };
 
+  let isMisread = false;
   const url =
     flag === undefined
       ? (read("HEADGATE_DATABASE_URL") ?? read("DATABASE_URL"))
@@ -97,23 +104,31 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
   if (url !== undefined) {
     const parsed = parseConnectionUrl(url.value, url.name);
     mistakes.push(...parsed.mistakes);
+    isMisread = parsed.mistakes.length > 0;
     for (const [keyword, value] of Object.entries(parsed.keywords)) take(keyword, value, url.name);
   }
-  const others = url === undefined ? { ...databaseVariables, ...libpqVariables } : libpqVariables;
   const remarks: string[] = [];
-  for (const [name, keyword] of Object.entries(others)) {
-    const found = read(name);
-    // Kubernetes gives this to every pod beside a Service called `database`.
-    if (name === "DATABASE_PORT" && found?.value.startsWith("tcp://") === true) {
-      remarks.push(
-        "DATABASE_PORT is the address of a Kubernetes Service, not a port; ignored (enableServiceLinks: false leaves it out)",
-      );
-    } else if (found !== undefined) take(keyword, found.value, found.name);
-  }
+  const takeAll = (variables: { readonly [name: string]: string }): void => {
+    for (const [name, keyword] of Object.entries(variables)) {
+      const found = read(name);
+      // Kubernetes gives this to every pod beside a Service called `database`.
+      if (name === "DATABASE_PORT" && found?.value.startsWith("tcp://") === true) {
+        remarks.push(
+          "DATABASE_PORT is the address of a Kubernetes Service, not a port; ignored (enableServiceLinks: false leaves it out)",
+        );
+      } else if (found !== undefined) take(keyword, found.value, found.name);
+    }
+  };
+  if (url === undefined) takeAll(databaseVariables);
+  takeAll(libpqVariables);
 
-  // A URL that could not be read leaves nothing to check; "no host" on top of it would mislead.
-  const parsed = readSettings(keywords);
-  if (mistakes.length === 0) mistakes.push(...parsed.mistakes);
+  // "No host" on top of a value that could not be read would mislead.
+  const parsed = readSettings(keywords, from, mistakes.length === 0);
+  // Of a URL that could not be read there is nothing more to say; of what stands beside it there is.
+  mistakes.push(...parsed.mistakes);
+  if (url !== undefined && !isMisread) {
+    mistakes.push(...leftOpen(read, url.name, keywords, parsed.settings));
+  }
   return {
     settings: parsed.settings,
     from,
@@ -121,6 +136,45 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     mistakes,
     remarks: [...remarks, ...parsed.remarks],
   };
+}
+
+/**
+ * A URL counts whole, and what it leaves open is as libpq has it: the port 5432, the user's own database. Where another
+ * variable names one, that would be another database than was meant.
+ */
+function leftOpen(
+  read: Read,
+  urlName: string,
+  keywords: Keywords,
+  { endpoints, database, user }: DatabaseSettings,
+): string[] {
+  const defaults = {
+    ...{ DATABASE_NAME: ["dbname", database], DATABASE_USER: ["user", user] },
+    DATABASE_PORT: ["port", String(endpoints[0]?.port)],
+  } as const;
+  const open = Object.entries(defaults).filter(([, [keyword]]) => keywords[keyword] === undefined);
+  const mistakes = open.flatMap(([name, [, value]]) => {
+    const own = read(name)?.value ?? value;
+    const isMeant = own !== value && !own.startsWith("tcp://");
+    return isMeant ? [leftOut(urlName, name)] : [];
+  });
+  const isOther = !urlName.startsWith("DATABASE_URL");
+  const other = isOther && keywords["dbname"] === undefined ? read("DATABASE_URL") : undefined;
+  if (other === undefined) return mistakes;
+  const named = parseConnectionUrl(other.value, other.name).keywords["dbname"] ?? database;
+  return named === database ? mistakes : [...mistakes, leftOut(urlName, other.name)];
+}
+
+const leftOut = (urlName: string, name: string): string =>
+  `${urlName} leaves out what ${name} says, which does not count beside it; write it into the URL`;
+
+/**
+ * As `$(<file)` does: a secret file's last line end is not part of the secret. Nor is a byte order mark.
+ * @throws TypeError when it is not UTF-8, as files written by PowerShell are not
+ */
+function readText(path: string): string {
+  const text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  return text.replace(/[\r\n]+$/, "");
 }
 
 /** Somebody may have put the secret itself where its file's path belongs. */

@@ -13,10 +13,12 @@ export function describeConfig(config: Config): object {
 }
 
 function describeDatabase({ database }: Config): object {
-  const { endpoints, database: name, user, sslMode } = database.settings;
+  const { endpoints, database: name, user, sslMode, searchPath } = database.settings;
   return {
     host: endpoints.map(({ host, port }) => `${host}:${port}`).join(","),
-    ...{ database: name, user, sslmode: sslMode, databaseFrom: condense(database.from) },
+    ...{ database: name, user, sslmode: sslMode },
+    ...(searchPath === undefined ? {} : { searchPath }),
+    databaseFrom: condense(database.from),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Config } from "./config.ts";
 import { type Look, lookAtHistory } from "./migrations/history.ts";
 import { nameApplication } from "./postgres/application-name.ts";
 import { askFacts, mustBeWritable, type SessionFacts } from "./postgres/facts.ts";
+import { mustHaveSearchPath } from "./postgres/search-path.ts";
 import type { Session } from "./postgres/session.ts";
 import { createDatabase } from "./readiness/create-database.ts";
 import { waitUntilReady } from "./readiness/wait-until-ready.ts";
@@ -66,6 +67,8 @@ export function askWhenReady<Answer extends { readonly facts: SessionFacts }>(
       log,
       ask: async (session, limit) => {
         const answer = await ask(session, limit);
+        const { searchPath } = config.database.settings;
+        await mustHaveSearchPath(session, searchPath, answer.facts, limit);
         if (need.mustWrite) mustBeWritable(answer.facts);
         return answer;
       },

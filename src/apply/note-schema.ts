@@ -3,6 +3,7 @@ import { beforeCatalogQuery, catalogQuery } from "../fingerprint/catalog.ts";
 import { type SchemaObject, toObjects } from "../fingerprint/schema.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
+import { durably } from "../postgres/session-settings.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { version } from "../version.ts";
 import { journalTable, mayRead } from "./journal.ts";
@@ -21,7 +22,7 @@ export async function noteSchema(target: Target, signal: AbortSignal): Promise<v
   if (!hasJournal) return;
   const journal = quoteTable(journalTable(historyTable));
   const [host, headgate] = [hostname(), version].map(quoteLiteral);
-  const text = `begin; set local statement_timeout = ${longestMs}; ${beforeCatalogQuery(ownTables)};
+  const text = `begin; ${durably(target)}set local statement_timeout = ${longestMs}; ${beforeCatalogQuery(ownTables)};
     with gone as (delete from ${journal} where event = 'schema')
       insert into ${journal} (name, event, host, headgate, server_major, objects)
       select '', 'schema', ${host}, ${headgate}, current_setting('server_version_num')::int / 10000, objects

@@ -3,6 +3,7 @@ import { mayOnTable, quoteLiteral, quoteName, quoteTable } from "../postgres/fac
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
+import { durably } from "../postgres/session-settings.ts";
 import { createJournal, journalTable } from "./journal.ts";
 import { record, recording } from "./record.ts";
 import type { Target } from "./target.ts";
@@ -35,7 +36,7 @@ export async function prepareHistory(
       ...(history.rows.some(({ id }) => id === builtIn.id) ? [] : [record(target, builtIn)]),
       ...rows.map((row) => record(prepared, row, "null", "stamped")),
     ];
-    const sql = `begin; ${missing.join("; ")}; commit`;
+    const sql = `begin; ${durably(target)}${missing.join("; ")}; commit`;
     if (missing.length > 0)
       await recording(target, "the history table", () => session.query(sql, signal));
     return prepared;

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { prepareHistory } from "../apply/prepare-history.ts";
+import { createSchema, prepareHistory } from "../apply/prepare-history.ts";
 import { type Readable, readPending, readUndos } from "../apply/refuse.ts";
 import { runFiles } from "../apply/run-files.ts";
 import type { Target } from "../apply/target.ts";
@@ -31,14 +31,17 @@ export async function prepareTarget(
   session: Session,
   names: readonly string[],
 ): Promise<ScratchTarget> {
-  const historyTable = await locateHistory(session, names, signal);
+  const { scratch, database } = config;
+  const { searchPath } = scratch?.kind === "named" ? scratch.settings : database.settings;
+  const located = await locateHistory(session, names, signal);
+  const historyTable = located ?? (await inNewSchema(session, names, searchPath, signal));
   if (historyTable === undefined) {
     throw new HeadgateError("refused", "the scratch database has no schema to work in", {
       fix: "create the schema public in it, or name one with --history-table schema.table",
     });
   }
-  const { serverVersion } = await askFacts(session, signal);
-  const wanted = migrationSettings(serverVersion, config.statementTimeoutMs);
+  const facts = await askFacts(session, signal);
+  const wanted = migrationSettings(facts, config.statementTimeoutMs);
   const target: Target = {
     session,
     isPooled: false,
@@ -66,6 +69,20 @@ export async function prepareTarget(
       return run(readUndos([{ ...undoFile, undoes }], false), "undone");
     },
   };
+}
+
+/** The schema that a URL names is in the database to migrate, but a scratch database has only what files make. */
+async function inNewSchema(
+  session: Session,
+  [table = ""]: readonly string[],
+  searchPath: string | undefined,
+  signal: AbortSignal,
+): Promise<readonly [schema: string, table: string] | undefined> {
+  const [, quoted, plain] = /^(?:"((?:[^"]|"")+)"|([^\s",$]+))/.exec(searchPath ?? "") ?? [];
+  const schema = quoted?.replaceAll('""', '"') ?? plain?.toLowerCase();
+  if (schema === undefined || schema === "$user") return undefined;
+  await createSchema(session, schema, signal);
+  return [schema, table];
 }
 
 const ignore = (): void => undefined;

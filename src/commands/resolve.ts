@@ -2,6 +2,7 @@ import { markEnded, readSteps } from "../apply/step-table.ts";
 import { HeadgateError } from "../errors.ts";
 import { withLock } from "../gate/with-lock.ts";
 import type { Context } from "../look.ts";
+import { durably } from "../postgres/session-settings.ts";
 
 /** `headgate resolve STEP --done|--redo`: a person tells what the catalog does not. Takes effect at the next run. */
 export async function resolve(context: Context): Promise<number> {
@@ -20,7 +21,7 @@ export async function resolve(context: Context): Promise<number> {
       );
       if (row === undefined) throw notInDoubt(`${migration}:${step}`, unfinished);
       const sql = markEnded(target, row.migration, step, isDone ? "done" : "failed");
-      await target.session.query(sql, signal);
+      await target.session.query(`${durably(target)}${sql}`, signal);
       const facts = { step: `${migration}:${step}`, statement: row.statement.slice(0, 500) };
       const next = isDone ? "the next run goes on behind it" : "the next run begins with it";
       log.info({ phase: "resolve", ...facts, next }, "resolved");

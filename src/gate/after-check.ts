@@ -3,6 +3,7 @@ import type { Target } from "../apply/target.ts";
 import type { Context } from "../look.ts";
 import { lookAtRuns, recordEnd, recordStart, type RecordPlace } from "../migrator/records.ts";
 import { nameApplication } from "../postgres/application-name.ts";
+import { durably } from "../postgres/session-settings.ts";
 import type { Session } from "../postgres/session.ts";
 import { runsTable } from "../sets.ts";
 
@@ -30,10 +31,11 @@ export async function isUnchecked(
 /** Does work that the --after command ends, and remembers until then that it is owed. */
 export async function keepChecked(
   context: Context,
-  { session }: Target,
+  target: Target,
   work: () => Promise<void>,
 ): Promise<void> {
   const { config, signal } = context;
+  const { session } = target;
   if (config.after === undefined) return work();
   const place = placeOf(context);
   const { exists } = await lookAtRuns(session, place, signal);
@@ -43,5 +45,5 @@ export async function keepChecked(
   };
   const id = await recordStart(session, place, run, signal);
   await work();
-  await session.query(recordEnd(place, id, "succeeded", false), signal);
+  await session.query(`${durably(target)}${recordEnd(place, id, "succeeded", false)}`, signal);
 }

@@ -17,6 +17,7 @@ import { endSessions, newApplicationName, sweepSessions } from "../migrator/sess
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
+import { commitOfAll, durably } from "../postgres/session-settings.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { betweenHooks } from "./hooks.ts";
 import type { PreparedMigrator } from "./prepare-sets.ts";
@@ -150,25 +151,40 @@ async function runAndRecord(
   const lock = { ...held, ...(unwanted === undefined ? {} : { unwanted }) };
   const plan = { ...(set.name === undefined ? {} : { set: set.name }), pending: [] };
   try {
-    await betweenHooks(context, lock, { ...plan, migrator: set.command, why }, () =>
-      runMigrator(prepared, lock, application),
-    );
+    await betweenHooks(context, lock, { ...plan, migrator: set.command, why }, async () => {
+      await runMigrator(prepared, lock, application);
+      await keepCommits(context, session);
+    });
   } catch (error) {
     // A run that was stopped may have left a session at work; the lock is given back only when that is gone.
     await sweepSessions(session, application);
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
-    if (id !== undefined) await session.afterwards(recordEnd(place, id, "failed", false));
+    const end = id === undefined ? commitOfAll : recordEnd(place, id, "failed", false);
+    await session.afterwards(`${durably(held)}${end}`);
     throw error;
   }
   if (id === undefined) return;
   const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
-  await session.query(recordEnd(place, id, "succeeded", hasState), context.signal);
+  const end = recordEnd(place, id, "succeeded", hasState);
+  await session.query(`${durably(held)}${end}`, context.signal);
   if (inputs !== undefined && !hasState && place.state.length > 0) {
     const tables = place.state.map((names) => names.join("."));
     const doubt =
       "found no table of the migrator's own to compare with; it will run at every start";
     context.log.warn({ phase: "migrator", tables }, doubt);
+  }
+}
+
+/** What the migrator committed outlives a crash of the server from now on, however its sessions were set. */
+async function keepCommits({ log, signal }: Context, session: Session): Promise<void> {
+  try {
+    await session.query(commitOfAll, signal);
+  } catch (error) {
+    if (!isServerError(error)) throw error;
+    const reason = `${error.message} (${describeSqlState(error.code)})`;
+    const doubt = "cannot tell whether what the migrator committed would outlive a crash";
+    log.warn({ phase: "migrator", reason }, doubt);
   }
 }
 
@@ -181,6 +197,7 @@ async function sweepAgain(context: Context, application: string): Promise<void> 
   try {
     const { session } = await askWhenReady(context, need, ask);
     await sweepSessions(session, application);
+    await session.afterwards(commitOfAll);
     session.end();
   } catch {
     // Out of reach; whoever takes the lock next ends them.

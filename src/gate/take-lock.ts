@@ -37,7 +37,7 @@ export async function takeLock(
   const { config, signal } = context;
   // Behind a pooler the handshake tells the pooler's own number.
   const isPooled = session.handshakePid !== facts.pid;
-  const wanted = migrationSettings(facts.serverVersion, config.statementTimeoutMs);
+  const wanted = migrationSettings(facts, config.statementTimeoutMs);
   const token = newToken();
   const settings = isPooled ? wanted : await setForSession(session, wanted, signal);
   const isLocked = isPooled

@@ -1,5 +1,6 @@
 import { within, withTimeout } from "../deadline.ts";
 import { addressesOf, dial } from "./dial.ts";
+import { refusesOptions } from "./search-path.ts";
 import { logIn, type Session } from "./session.ts";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
 import { isHbaRejection } from "./sqlstate.ts";
@@ -110,10 +111,17 @@ async function logInAsSslModeSays(
     "verify-full": ["tls"],
   } as const;
   const [first, second] = orders[settings.sslMode];
-  const open = async (mode: typeof first): Promise<Session> => {
-    const socket = await dial(settings, endpoint, address, mode, signal);
-    return logIn(settings, endpoint, address, socket, applicationName, signal);
+  const openAs = async (own: DatabaseSettings, mode: typeof first): Promise<Session> => {
+    const socket = await dial(own, endpoint, address, mode, signal);
+    return logIn(own, endpoint, address, socket, applicationName, signal);
   };
+  const open = (mode: typeof first): Promise<Session> =>
+    openAs(settings, mode).catch((error: unknown) => {
+      const { searchPath, ...others } = settings;
+      // What the search path is then is looked at before anything is done.
+      if (searchPath === undefined || !refusesOptions(error)) throw error;
+      return openAs(others, mode);
+    });
   try {
     return await open(first);
   } catch (error) {

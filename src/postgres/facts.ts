@@ -8,6 +8,9 @@ export type SessionFacts = {
   readonly isReadOnly: boolean;
   /** As in `server_version_num`: 180004. */
   readonly serverVersion: number;
+  /** `on`, `off`, `local` …: what a commit waits for before it counts as done. */
+  readonly synchronousCommit: string;
+  readonly searchPath: string;
 };
 
 /**
@@ -18,7 +21,9 @@ export const factColumns = `pg_backend_pid() as pid,
   pg_is_in_recovery() or (current_setting('transaction_read_only') = 'on'
     and current_setting('default_transaction_read_only') = 'off') as standby,
   current_setting('transaction_read_only') = 'on' as read_only,
-  current_setting('server_version_num')::int as version`;
+  current_setting('server_version_num')::int as version,
+  current_setting('synchronous_commit') as synchronous_commit,
+  current_setting('search_path') as search_path`;
 
 /** Reads the columns of `factColumns` from a row. */
 export function readFacts(row: Record<string, unknown>): SessionFacts {
@@ -27,6 +32,8 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
     isStandby: row["standby"] === true,
     isReadOnly: row["read_only"] === true,
     serverVersion: Number(row["version"]),
+    synchronousCommit: String(row["synchronous_commit"]),
+    searchPath: String(row["search_path"]),
   };
 }
 

@@ -334,4 +334,77 @@ for (const artifact of artifacts) {
       assert.equal(applied, Object.keys(happy).length);
     },
   );
+
+  testOn(
+    artifact,
+    "M12 through PgBouncer, too, commits are on the disk when a command ends, where synchronous_commit is off",
+    async (t) => {
+      if (!requireOrSkip(t, hasPooler, noPooler)) return;
+      const database = await createDatabase(server);
+      // What a commit does not wait for stays in memory for long.
+      await server.psql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
+      await server.psql("postgres", "SELECT pg_reload_conf()");
+      await server.psql("postgres", `ALTER DATABASE ${database} SET synchronous_commit = off`);
+      await server.psql(database, "CREATE TABLE notes (id int PRIMARY KEY)");
+      const folder = makeMigrations(undoable);
+      const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: folder };
+      const project = makeMigratorProject();
+      for (const args of [
+        ["stamp", "1", "--yes"],
+        ["migrate"],
+        ["rollback"],
+        ["migrate", "--after", "true"],
+        ["migrate", ...project.args],
+      ]) {
+        const own = args.includes("--migrator") ? { DATABASE_URL: pooled(database) } : env;
+        const { exitCode, stderr } = await runHeadgate(artifact, args, { env: own });
+        assert.equal(exitCode, 0, stderr);
+        const [row] = await server.psql(
+          database,
+          "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS durable",
+        );
+        assert.equal(row?.["durable"], true, args.join(" "));
+      }
+      await server.psql("postgres", "ALTER SYSTEM RESET wal_writer_delay");
+    },
+  );
+
+  testOn(
+    artifact,
+    "W7 through PgBouncer, which takes no settings, a schema that the URL names is kept to or refused",
+    async (t) => {
+      if (!requireOrSkip(t, hasPooler, noPooler)) return;
+      const database = await createDatabase(server);
+      await server.psql(database, "CREATE SCHEMA elsewhere");
+      const HEADGATE_MIGRATIONS = makeMigrations();
+      const run = (schema: string): ReturnType<typeof runHeadgate> => {
+        const DATABASE_URL = `${pooled(database)}?pgbouncer=true&schema=${schema}`;
+        const env = { DATABASE_URL, HEADGATE_MIGRATIONS };
+        return runHeadgate(artifact, ["migrate"], { env });
+      };
+      const schemas = (): Promise<unknown[]> =>
+        server.psql(
+          database,
+          "SELECT relnamespace::regnamespace::text AS schema FROM pg_class WHERE relname = 'accounts'",
+        );
+      const refused = await run("elsewhere");
+      assert.equal(refused.exitCode, 64, refused.stderr);
+      assert.match(refused.stderr, /elsewhere.*is lost on the way to the server/);
+      assert.deepEqual(await schemas(), []);
+
+      const { exitCode, stderr } = await run("public");
+      assert.equal(exitCode, 0, stderr);
+      assert.deepEqual(await schemas(), [{ schema: "public" }]);
+
+      // As the message says.
+      await server.psql("postgres", `ALTER DATABASE ${database} SET search_path = elsewhere`);
+      await server.psql(
+        "postgres",
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`,
+      );
+      const moved = await run("elsewhere");
+      assert.equal(moved.exitCode, 0, moved.stderr);
+      assert.equal((await schemas()).length, 2);
+    },
+  );
 }

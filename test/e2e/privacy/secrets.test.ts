@@ -127,6 +127,32 @@ const mistakes: Record<string, { args?: string[]; env?: Record<string, string> }
   "a stray slash": { env: { DATABASE_URL: "postgres://u:zebra9/giraffe7@h/db" } },
   "a stray slash after digits": { env: { DATABASE_URL: "postgres://u:12/giraffe7@h/db" } },
   "a stray slash and an ampersand": { env: { DATABASE_URL: "postgres://u:1/a?b&giraffe7@h/d" } },
+  "a stray @ and a slash": { env: { DATABASE_URL: "postgres://u:zebra9@z/giraffe7@h/db" } },
+  "a stray @ and a question mark": {
+    env: { DATABASE_URL: "postgres://u:a@zebra9?giraffe7@h/db" },
+  },
+  "what looks like a port, a database and a parameter": {
+    env: { DATABASE_URL: "postgres://u:5432/zebra9?giraffe7=1@h/db" },
+  },
+  "what looks like a host and a parameter": {
+    env: { DATABASE_URL: "postgres://u:p@zebra9?application_name=giraffe7@h/db" },
+  },
+  "a stray percent sign in a parameter": {
+    env: { DATABASE_URL: "postgres://u:p@h/db?zebra9%zz=giraffe7" },
+  },
+  "a stray bracket": { env: { DATABASE_URL: "postgres://u:p@[zebra9:giraffe7/db" } },
+  "a secret that looks like a scheme": { env: { DATABASE_URL: "u:zebra9://giraffe7@h/db" } },
+  "a line end after the URL": { env: { DATABASE_URL: `postgres://u:${PLAIN}@h/db\n` } },
+  "the URL as the name of the database": { env: { PGDATABASE: `postgres://u:${PLAIN}@h/db` } },
+  "the URL as the host": { env: { DATABASE_HOST: `postgres://u:${PLAIN}@h/db` } },
+  "libpq's parameters as the name of the database": {
+    env: { PGHOST: "h", DATABASE_NAME: `host=h dbname=db password=${PLAIN}` },
+  },
+  "the secret with a line end as the role": { env: { PGHOST: "h", PGUSER: `${PLAIN}\n` } },
+  "a scratch database's URL": {
+    args: ["check", "--roundtrip"],
+    env: { HEADGATE_SCRATCH_URL: "postgres://u:zebra9@z/giraffe7@h/db" },
+  },
   "the secret as its own file": { env: { PGPASSWORD_FILE: PLAIN, PGHOST: "h" } },
   "both the secret and its file": {
     env: { PGPASSWORD: SECRET, PGPASSWORD_FILE: "/run/secret", PGHOST: "h" },

@@ -3,7 +3,14 @@ import { test } from "node:test";
 import { judge } from "../../../src/migrator/judge.ts";
 import type { RunLook, RunRecord } from "../../../src/migrator/records.ts";
 
-const facts = { pid: 1, isStandby: false, isReadOnly: false, serverVersion: 180_000 };
+const facts = {
+  pid: 1,
+  isStandby: false,
+  isReadOnly: false,
+  serverVersion: 180_000,
+  synchronousCommit: "on",
+  searchPath: "public",
+};
 
 type Row = readonly [inputs: string, state: string | null, outcome?: RunRecord["outcome"]];
 
