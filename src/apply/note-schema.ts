@@ -5,7 +5,7 @@ import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { version } from "../version.ts";
-import { journalTable, mayRead } from "./journal.ts";
+import { journalTable, mayRead, repairs } from "./journal.ts";
 import { stepTable } from "./step-table.ts";
 import type { Target } from "./target.ts";
 
@@ -90,7 +90,10 @@ export async function hasChangedSince(
   const since = quoteLiteral(at);
   const [journal, steps] = [journalTable(historyTable), stepTable(historyTable)];
   const changes = [
-    [journal, `select from ${quoteTable(journal)} where event <> 'schema' and at > ${since}`],
+    [
+      journal,
+      `select from ${quoteTable(journal)} where event not in ${repairs} and event <> 'schema' and at > ${since}`,
+    ],
     [steps, `select from ${quoteTable(steps)} where coalesce(ended_at, started_at) > ${since}`],
   ] as const;
   const asked: string[] = [];
