@@ -78,12 +78,12 @@ Durations: 500ms, 30s, 10m, 1h, 0 = no limit.
 `;
 }
 
-/** Words in lines of a terminal's width. */
+/** Words in lines as long as the longest above. */
 function wrap(words: readonly string[]): string {
   const lines: string[] = [];
   for (const word of words) {
     const last = lines.at(-1);
-    if (last === undefined || last.length + word.length > 88) lines.push(`  ${word}`);
+    if (last === undefined || last.length + word.length > 110) lines.push(`  ${word}`);
     else lines[lines.length - 1] = `${last} ${word}`;
   }
   return lines.join("\n");

@@ -50,9 +50,12 @@ export function planRepair(
       unknown.push(`there is no migration ${id}, neither in the folder nor in the history`);
       continue;
     }
-    found.begun.push(...begunSteps(id, file?.path ?? `${id} ${row?.name}`, steps));
-    if (row === undefined) addPending(found, file as Migration, change);
-    else if (change === "accept") addAccepted(found, row, file, history);
+    const begun = begunSteps(id, file?.path ?? `${id} ${row?.name}`, steps);
+    found.begun.push(...begun);
+    if (row === undefined) {
+      // What is begun is neither applied nor pending.
+      if (begun.length === 0) addPending(found, file as Migration, change);
+    } else if (change === "accept") addAccepted(found, row, file, history);
     else found.lines.push(forgotten(row, file, steps));
   }
   if (change === "forget") found.problems.push(...newer(ids, history, steps));
@@ -138,8 +141,9 @@ function newer(ids: readonly number[], history: History, steps: readonly StepRow
   const rows = history.rows.filter(({ id }) => id > oldest && !ids.includes(id));
   const begun = new Set(
     steps
-      .filter(({ migration, state }) => migration > newestOf(history) && state !== "failed")
-      .map(({ migration }) => migration),
+      .filter(({ state }) => state !== "failed")
+      .map(({ migration }) => Math.abs(migration))
+      .filter((id) => id > newestOf(history)),
   );
   if (!Number.isFinite(oldest)) return [];
   return [
@@ -148,7 +152,7 @@ function newer(ids: readonly number[], history: History, steps: readonly StepRow
       : [`only the newest can be forgotten: ${listNames(rows)} came after ${oldest}`]),
     ...[...begun].map(
       (id) =>
-        `only the newest can be forgotten: ${id} came after ${oldest}, and is applied in part`,
+        `only the newest can be forgotten: ${id} came after ${oldest}, and is applied or undone in part`,
     ),
   ];
 }

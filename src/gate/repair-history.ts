@@ -6,7 +6,7 @@ import type { Migration } from "../migrations/folder.ts";
 import { listNames } from "../migrations/plan.ts";
 import type { RepairRequest } from "../requests/repair.ts";
 import { type LookWithSteps, lookWithSteps } from "./look-with-steps.ts";
-import { planRepair, type RepairLine } from "./plan-repair.ts";
+import { planRepair, type RepairLine, type RepairPlan } from "./plan-repair.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
 
@@ -25,21 +25,22 @@ export async function repairHistory(
   if (!request.isConfirmed) {
     const { session, answer } = await askWhenReady(context, { mustWrite: false }, look);
     session.end();
-    return judge(request, migrations, answer, true);
+    return judge(request, migrations, answer, true).lines;
   }
   let lines: readonly RepairLine[] = [];
   await underLock<LookWithSteps, Locked>(context, {
     look,
     wants: (seen) => {
-      lines = judge(request, migrations, seen, false);
-      return lines.some(({ change }) => change !== undefined);
+      const plan = judge(request, migrations, seen, false);
+      ({ lines } = plan);
+      return plan.begun.length > 0 || lines.some(({ change }) => change !== undefined);
     },
     take: (session, seen) => takeHistoryLock(context, session, seen),
     work: async ({ target, history }) => {
       const { log, signal } = context;
       const started = performance.now();
       const steps = (await readSteps(target.session, target.historyTable, signal)) ?? [];
-      lines = judge(request, migrations, { history, steps }, true);
+      ({ lines } = judge(request, migrations, { history, steps }, true));
       const changes = lines.flatMap(({ change }) => change ?? []);
       // Another one may have been faster.
       if (changes.length === 0) return;
@@ -61,7 +62,7 @@ function judge(
   migrations: readonly Migration[],
   { history, steps }: Pick<LookWithSteps, "history" | "steps">,
   minds: boolean,
-): readonly RepairLine[] {
+): Pick<RepairPlan, "lines" | "begun"> {
   if (!history.exists) {
     throw new HeadgateError("history_mismatch", "there is no history here; nothing was changed", {
       fix: "look at `headgate status`: is it the right database, and the right --history-table?",
@@ -74,7 +75,7 @@ function judge(
     });
   }
   const all = [...problems, ...(minds ? begun : [])];
-  if (all.length === 0) return lines;
+  if (all.length === 0) return { lines, begun };
   throw new HeadgateError("history_mismatch", "this cannot be repaired; nothing was changed", {
     problems: all,
     fix: "settle what is named, then repair",

@@ -110,8 +110,13 @@ function fixOf(plan: Plan, failWhenAhead: boolean, placeFlags: string): string {
 export function repairHint(changed: Plan["changed"], placeFlags: string): string {
   const isEmpty = ({ migration: { fileName }, row }: Plan["changed"][number]): boolean =>
     ["", "\n"].some((text) => isSameText(row.hash, fileName, text));
+  const idsOf = (entries: Plan["changed"]): string =>
+    entries
+      .map(({ row }) => row.id)
+      .toSorted((a, b) => a - b)
+      .join(",");
   const command = (entries: Plan["changed"], flag: string): string =>
-    `\`headgate repair ${entries.map(({ row }) => row.id).join(",")} ${flag} --reason "…"${placeFlags}\``;
+    `\`headgate repair ${idsOf(entries)} ${flag} --reason "…"${placeFlags}\``;
   const empty = changed.filter(isEmpty);
   const others = changed.filter((entry) => !isEmpty(entry));
   return [

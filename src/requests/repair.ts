@@ -14,7 +14,7 @@ export type RepairRequest = {
  */
 export function readRepair(
   operand: string | undefined,
-  { text, isOn, nameOf }: Given,
+  { text, isOn }: Given,
   mistakes: string[],
 ): RepairRequest {
   const words = (operand ?? "1").split(",");
@@ -27,7 +27,7 @@ export function readRepair(
   if (isAccepted === isForgotten) mistakes.push("choose one of --accept and --forget");
   const reason = text("reason")?.trim() ?? "";
   if (reason === "") {
-    mistakes.push(`${nameOf("reason")} "…" is needed: say why; it is kept in the journal`);
+    mistakes.push('--reason "…" is needed: say why; it is kept in the journal');
   }
   return {
     ids: [...new Set(words.map(Number))].toSorted((a, b) => a - b),
