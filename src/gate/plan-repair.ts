@@ -3,7 +3,7 @@ import type { StepRow } from "../apply/step-table.ts";
 import { isSameText } from "../migrations/checksum.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type AppliedRow, type History, newestOf } from "../migrations/history.ts";
-import { listNames } from "../migrations/plan.ts";
+import { listNames, wasEmpty } from "../migrations/plan.ts";
 import type { RepairRequest } from "../requests/repair.ts";
 
 /** What becomes of one migration, for people. */
@@ -102,7 +102,9 @@ function addAccepted(
     ? `it was ${name}`
     : isSameText(row.hash, file.fileName, file.text)
       ? "other line endings"
-      : "edited";
+      : wasEmpty(row, file)
+        ? "edited; nothing was in it when it was applied, so that nothing of it has run"
+        : "edited";
   lines.push({ id, name: file.name, change: { row, file }, what });
 }
 

@@ -106,10 +106,12 @@ function fixOf(plan: Plan, failWhenAhead: boolean, placeFlags: string): string {
     : "correct the files";
 }
 
+/** Whether the file had nothing in it when it was applied. */
+export const wasEmpty = ({ hash }: AppliedRow, { fileName }: Migration): boolean =>
+  ["", "\n"].some((text) => isSameText(hash, fileName, text));
+
 /** The command to type where files were changed and the history is to follow them; "" where none was. */
 export function repairHint(changed: Plan["changed"], placeFlags: string): string {
-  const isEmpty = ({ migration: { fileName }, row }: Plan["changed"][number]): boolean =>
-    ["", "\n"].some((text) => isSameText(row.hash, fileName, text));
   const idsOf = (entries: Plan["changed"]): string =>
     entries
       .map(({ row }) => row.id)
@@ -117,8 +119,8 @@ export function repairHint(changed: Plan["changed"], placeFlags: string): string
       .join(",");
   const command = (entries: Plan["changed"], flag: string): string =>
     `\`headgate repair ${idsOf(entries)} ${flag} --reason "…"${placeFlags}\``;
-  const empty = changed.filter(isEmpty);
-  const others = changed.filter((entry) => !isEmpty(entry));
+  const empty = changed.filter(({ row, migration }) => wasEmpty(row, migration));
+  const others = changed.filter((entry) => !empty.includes(entry));
   return [
     ...(others.length === 0
       ? []
