@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { bundledPackages, compile } from "./bundle.ts";
+import { compile } from "./bundle.ts";
 import "./build.ts";
 
 /** What is used here of CycloneDX. */
@@ -32,7 +32,8 @@ for (const target of targets) {
 // npm knows all packages, also those that only build and test; esbuild knows which of them are in the file.
 const args = ["sbom", "--sbom-format=cyclonedx", "--sbom-type=application"];
 const bill = JSON.parse(execFileSync("npm", args, { cwd: root, encoding: "utf8" })) as Bill;
-const bundled = [...bundledPackages].map((folder) => {
+const bundledPackages = readFileSync(`${dist}/.made-of`, "utf8").split("\n").slice(1);
+const bundled = bundledPackages.map((folder) => {
   const { name, version } = JSON.parse(
     readFileSync(`${root}${folder}/package.json`, "utf8"),
   ) as Component;

@@ -147,7 +147,7 @@ function unpack(source: Uint8Array = Buffer.of()): string {
 }
 
 /** Tells where this source is from; an image is built without the repository's history, and is told by a variable. */
-function readCommit(): string {
+export function readCommit(): string {
   if (process.env["HEADGATE_COMMIT"]) return process.env["HEADGATE_COMMIT"];
   try {
     const git = (...args: string[]): string =>

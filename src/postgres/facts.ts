@@ -10,8 +10,13 @@ export type SessionFacts = {
   readonly serverVersion: number;
 };
 
-/** The columns of `SessionFacts`, to put into any query's select list. */
-export const factColumns = `pg_backend_pid() as pid, pg_is_in_recovery() as standby,
+/**
+ * The columns of `SessionFacts`, to put into any query's select list. A transaction that begins in recovery stays
+ * read-only when the server is promoted meanwhile; then nobody has set default_transaction_read_only.
+ */
+export const factColumns = `pg_backend_pid() as pid,
+  pg_is_in_recovery() or (current_setting('transaction_read_only') = 'on'
+    and current_setting('default_transaction_read_only') = 'off') as standby,
   current_setting('transaction_read_only') = 'on' as read_only,
   current_setting('server_version_num')::int as version`;
 

@@ -13,7 +13,7 @@ import { type Ended, read, runCommand, runJob, source, withScript } from "./work
 const registry = "registry.example.com/api";
 const [first = "", , newest = ""] = files;
 
-const server = useServer();
+const server = await useServer();
 
 deployTest(
   { files: "github-actions/*.yml", how: "validated only", needs: ["actionlint"] },

@@ -12,7 +12,7 @@ import { parseToml, parseYaml } from "./yaml.ts";
 
 const read = (name: string): string => readFileSync(`${root}deploy/platforms/${name}`, "utf8");
 
-const server = useServer();
+const server = await useServer();
 
 deployTest(
   { files: "platforms/fly", how: "ran as an emulation", needs: ["docker"] },

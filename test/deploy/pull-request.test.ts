@@ -17,7 +17,7 @@ const about = {
 const [first = "", , newest = ""] = files;
 const own = (name: string): string => readFileSync(`${root}migrations/${name}`, "utf8");
 
-const server = useServer();
+const server = await useServer();
 
 deployTest(
   about,

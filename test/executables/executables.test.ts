@@ -20,7 +20,7 @@ const arm64Root = "/usr/aarch64-linux-gnu";
 const hasQemu =
   existsSync(arm64Root) && spawnSync("qemu-aarch64-static", ["--version"]).status === 0;
 
-const server = useServer();
+const server = await useServer();
 
 /** As restricted as a cluster can make it. */
 const restricted = [

@@ -18,7 +18,7 @@ const BUNDLE = join(ROOT, "dist/headgate.cjs");
  * `bundle`, `standalone`, `bundle@22` and `bundle@26`; the first two when it does not.
  */
 export const artifacts: Artifact[] = selectArtifacts(
-  process.env["HEADGATE_TEST_ARTIFACTS"] || "bundle,standalone",
+  process.env["HEADGATE_TEST_ARTIFACTS"] || "standalone,bundle",
 );
 
 /** Throws when the artifact has not been built. */

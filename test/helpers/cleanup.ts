@@ -1,4 +1,12 @@
-import { mkdtempSync, chmodSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -28,12 +36,32 @@ export function leaveSignalsToProgram(): void {
 }
 
 /** Makes an empty folder, readable by every user, that is removed when this process ends. */
-export function temporaryFolder(prefix: string): string {
-  const folder = mkdtempSync(join(tmpdir(), prefix));
+export function temporaryFolder(prefix: string, parent = memory()): string {
+  const folder = mkdtempSync(join(parent, prefix));
   onExit(() => removeFolder(folder));
   // mkdtemp makes it 0700, but a test may start the program that reads it as another user.
   chmodSync(folder, 0o755);
   return folder;
+}
+
+/** Of a cluster 40 MB, of a database 8, and several servers run at once. */
+const roomNeeded = 2 * 2 ** 30;
+
+/**
+ * Where files are memory, if there is such a place, with room and for programs: CREATE DATABASE makes 300 files, which
+ * took 0.35 s of CPU time on one machine's ext4 and 0.015 s on its tmpfs. A container's /dev/shm is noexec, with 64 MB.
+ */
+function memory(): string {
+  const folder = "/dev/shm";
+  try {
+    accessSync(folder, constants.W_OK);
+    const mounts = readFileSync("/proc/mounts", "utf8");
+    const isForPrograms = / \/dev\/shm tmpfs (?!\S*noexec)/.test(mounts);
+    const { bavail, bsize } = statfsSync(folder);
+    return isForPrograms && bavail * bsize >= roomNeeded ? folder : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 /** Removes a folder even while a dying process may still write its last file into it. */

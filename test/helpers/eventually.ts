@@ -10,7 +10,7 @@ type Falsy = undefined | null | false;
 export async function eventually<T>(
   description: string,
   check: () => Promise<T | Falsy> | T | Falsy,
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   let lastError: unknown;

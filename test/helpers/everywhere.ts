@@ -24,9 +24,13 @@ const isFull = process.env["HEADGATE_TEST_FULL"] === "1";
 /** A number that is the title's own, so that a case is tested in the same place in every run. */
 const turnOf = (title: string): number => createHash("sha256").update(title).digest()[0] ?? 0;
 
-/** Registers a test for one artifact; unless all are wanted, only when it is this artifact's turn. */
+/**
+ * Registers a test for one artifact; unless all are wanted, only when it is this artifact's turn. Three of four are the
+ * first one's, the executable's, which starts in less than half the time.
+ */
 export function testOn(artifact: Artifact, title: string, body: Body): void {
-  if (!isFull && artifacts[turnOf(title) % artifacts.length] !== artifact) return;
+  const turn = turnOf(title) % 4 === 0 ? 1 : 0;
+  if (!isFull && artifacts[turn % artifacts.length] !== artifact) return;
   test(`${title} (${artifact.name})`, body);
 }
 

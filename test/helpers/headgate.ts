@@ -20,7 +20,7 @@ export interface LaunchOptions {
   pid1?: boolean;
   /** Put before its command, such as `["sh", "-c", 'ulimit -n 256; exec "$@"', "sh"]`; must exec. */
   wrap?: string[];
-  /** Killed after this time (60 s); a run that is killed so is an error. */
+  /** Killed after this time (3 min); a run that is killed so is an error. */
   timeoutMs?: number;
 }
 
@@ -154,7 +154,7 @@ function launch(artifact: Artifact, args: string[], options: LaunchOptions) {
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
     reject: false,
     stripFinalNewline: false,
-    timeout: options.timeoutMs ?? 60_000,
+    timeout: options.timeoutMs ?? 180_000,
     // unshare blocks SIGTERM while its child lives; SIGKILL takes both.
     killSignal: "SIGKILL",
   });

@@ -9,7 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { onExit, temporaryFolder } from "./cleanup.ts";
@@ -33,6 +33,8 @@ export interface ClusterOptions {
   hba?: string | string[];
   /** By an initdb of its own, for tests that tell one cluster from another: copies share a system identifier. */
   fresh?: boolean;
+  /** For tests that write gigabytes. */
+  onDisk?: boolean;
 }
 
 // Nothing here outlives the test, so nothing needs to survive a power cut.
@@ -50,7 +52,7 @@ const FAST = {
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const binaries = postgresBinaries(options.major);
   // The socket's path may have 107 bytes: short names.
-  const folder = temporaryFolder("headgate-pg-");
+  const folder = temporaryFolder("headgate-pg-", options.onDisk === true ? tmpdir() : undefined);
   const cluster = {
     binaries,
     dataDir: join(folder, "data"),

@@ -1,7 +1,8 @@
-import { after, before } from "node:test";
-import type { Postgres, PostgresOptions } from "./postgres.ts";
+import { copyFileSync, mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { type TestContext, afterEach } from "node:test";
+import { type Postgres, type PostgresOptions, startPostgres } from "./postgres.ts";
 import { attachToShared } from "./shared-server.ts";
-import { startPostgres } from "./postgres.ts";
 
 /** What a test file needs of its server. */
 export interface ServerOptions extends PostgresOptions {
@@ -9,22 +10,26 @@ export interface ServerOptions extends PostgresOptions {
   own?: boolean;
 }
 
+const kept = join(import.meta.dirname, "../../node_modules/.cache/headgate-test/logs");
+
 /**
- * A server for the tests of this file: the one that all files of the run share, or one of its own when it is to be
- * different. It can be used from the first `before` on, and is gone after the last test.
+ * A server for the tests of this file, until its process ends: the one that all files of a run share, or one of its own
+ * when it is to be different. A test that fails names a copy of the server's log.
  */
-export function useServer(options: ServerOptions = {}): Postgres {
-  const { own = false, ...rest } = options;
-  const isPlain = !own && Object.keys(rest).length === 0;
-  let server: Postgres | undefined;
-  before(async () => {
-    server = (isPlain ? attachToShared() : undefined) ?? (await startPostgres(rest));
-  });
-  after(() => server?.stop());
-  return new Proxy({} as Postgres, {
-    get: (_, name) => {
-      if (server === undefined) throw new Error("the server is there from the first before() on");
-      return Reflect.get(server, name, server) as unknown;
-    },
-  });
+export async function useServer({
+  own = false,
+  ...options
+}: ServerOptions = {}): Promise<Postgres> {
+  const shared = own || Object.keys(options).length > 0 ? undefined : attachToShared();
+  const server = shared ?? (await startPostgres(options));
+  afterEach((t) => keepLog(t as TestContext, server.logFile));
+  return server;
+}
+
+function keepLog(t: TestContext, logFile: string): void {
+  if (t.passed) return;
+  mkdirSync(kept, { recursive: true });
+  const copy = join(kept, `${basename(process.argv[1] ?? "test")}.${process.pid}.log`);
+  copyFileSync(logFile, copy);
+  t.diagnostic(`the server's log: ${copy}`);
 }

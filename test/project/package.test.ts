@@ -10,7 +10,7 @@ import { createDatabase } from "../helpers/postgres.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 const project = temporaryFolder("headgate-project-");
-const server = useServer();
+const server = await useServer();
 before(async () => {
   // As it was built for this run of the tests: packing again would build again, under tests that use it.
   const { stdout } = await execa(

@@ -16,7 +16,7 @@ import {
   sixthStep,
 } from "./tool.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const started = ({ lines }: HeadgateResult): boolean =>
   lines.some(({ phase, msg }) => phase === "migrator" && msg === "started");

@@ -18,7 +18,7 @@ import {
   type Tool,
 } from "./tool.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const replicas = 10;
 const atOnce = <T>(start: () => Promise<T>): Promise<T[]> =>

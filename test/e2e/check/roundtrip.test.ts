@@ -11,7 +11,7 @@ import { type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts
 import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** Three migrations with undo files, one of them without a transaction. */
 const sound: MigrationFiles = {

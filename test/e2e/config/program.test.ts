@@ -8,7 +8,7 @@ import { artifacts, runHeadgate } from "../../helpers/headgate.ts";
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 
 for (const artifact of artifacts) {
   testOn(artifact, "help and version need no database and no other configuration", async () => {

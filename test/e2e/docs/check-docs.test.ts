@@ -25,7 +25,7 @@ const named = (...paths: string[]): Record<string, string> =>
     paths.map((path) => [path, files.find(([own]) => own === path)?.[1] ?? assert.fail(path)]),
   );
 
-const server = useServer();
+const server = await useServer();
 
 const onMain = named("migrations/1_create-users.sql", "migrations/2_index-users.sql");
 

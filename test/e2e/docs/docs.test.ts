@@ -14,7 +14,7 @@ const pages = globSync("docs/commands/*.md", { cwd: root }).toSorted();
 const elsewhere = ["docs/commands/check.md", "docs/commands/plan.md"];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 
-const server = useServer();
+const server = await useServer();
 
 for (const artifact of artifacts) {
   for (const page of pages.filter((path) => !elsewhere.includes(path))) {

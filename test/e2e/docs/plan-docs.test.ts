@@ -7,7 +7,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
 const page = new URL("../../../docs/commands/plan.md", import.meta.url).pathname;
-const server = useServer({ major: 18, settings: { autovacuum: "off" } });
+const server = await useServer({ major: 18, settings: { autovacuum: "off" } });
 // Sizes differ a little from version to version.
 
 /** The block of code behind a mark, which Markdown does not show. */

@@ -19,7 +19,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { type Proxy, startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let proxy: Proxy;
 let env: { DATABASE_URL: string };
 before(async () => {
@@ -28,7 +28,6 @@ before(async () => {
 });
 after(async () => {
   await proxy.stop();
-  await server.stop();
 });
 
 const gate = ["--migrations", makeMigrations(), "--"];

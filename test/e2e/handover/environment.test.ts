@@ -10,7 +10,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer();
+const server = await useServer();
 let env: { DATABASE_URL: string };
 before(async () => {
   env = { DATABASE_URL: server.url(await createDatabase(server)) };

@@ -10,7 +10,7 @@ import { proc, runHeadgate, startHeadgate } from "../../helpers/headgate.ts";
 import { happy, type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let env: { DATABASE_URL: string };
 before(async () => {
   env = { DATABASE_URL: server.url(await createDatabase(server)) };

@@ -16,7 +16,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let env: { DATABASE_URL: string };
 before(async () => {
   env = { DATABASE_URL: server.url(await createDatabase(server)) };

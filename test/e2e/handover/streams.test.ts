@@ -21,7 +21,7 @@ import { type Proxy, startProxy } from "../../helpers/proxy.ts";
 
 const { O_RDWR, O_NONBLOCK } = constants;
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let proxy: Proxy;
 let env: { DATABASE_URL: string };
 before(async () => {
@@ -30,7 +30,6 @@ before(async () => {
 });
 after(async () => {
   await proxy.stop();
-  await server.stop();
 });
 
 // The limit is set by a child process under Node: time in which the server closes its side of the session, so that

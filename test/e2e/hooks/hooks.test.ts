@@ -17,7 +17,7 @@ import { addMigrations, happy, makeMigrations } from "../../helpers/migrations.t
 import { makeMigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** A program that keeps what it reads in a file, a line for each time it runs. */
 function keeper(): { command: string; kept: () => unknown[] } {

@@ -9,7 +9,7 @@ import { artifacts, runHeadgate, startHeadgate } from "../../helpers/headgate.ts
 import { addMigrations, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 
 async function listen(t: TestContext, answer: RequestListener): Promise<string> {
   const http = createServer(answer);

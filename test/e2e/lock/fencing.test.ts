@@ -13,7 +13,7 @@ import {
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const serving = ["--", "echo", "serving"];
 

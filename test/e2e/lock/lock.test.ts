@@ -17,7 +17,7 @@ import { happy, makeMigrations } from "../../helpers/migrations.ts";
 import { type Postgres, createDatabase, startPostgres } from "../../helpers/postgres.ts";
 import { startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** Each file fails when it runs twice, and says which session ran it. */
 const countedFiles = (slowly = "") => ({

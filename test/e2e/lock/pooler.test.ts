@@ -24,14 +24,13 @@ const hasPooler = spawnSync("pgbouncer", ["--version"]).status === 0;
 const noPooler = "pgbouncer is not installed";
 const serving = ["--", "sh", "-c", "echo serving from $DATABASE_URL"];
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let pooler: { port: number; stop: () => Promise<void> } | undefined;
 before(async () => {
   if (hasPooler) pooler = await startPooler();
 });
 after(async () => {
   await pooler?.stop();
-  await server.stop();
 });
 
 /** Starts PgBouncer in transaction mode in front of every database, which it enters as the role `api`. */

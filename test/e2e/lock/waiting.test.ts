@@ -18,7 +18,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** A file that runs until the test lets it: the test's session has the lock that it asks for. */
 const heldFile = "SELECT pg_advisory_xact_lock(42);";

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { before } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../../helpers/eventually.ts";
 import { useServer } from "../../helpers/use-server.ts";
@@ -15,10 +14,8 @@ import {
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ settings: { synchronous_commit: "on" } });
-before(async () => {
-  // So that what was committed survives the power cut.
-});
+const server = await useServer({ settings: { synchronous_commit: "on" } });
+// So that what was committed survives the power cut.
 
 const count = 12;
 

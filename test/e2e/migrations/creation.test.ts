@@ -13,7 +13,7 @@ import {
 import { addMigrations, happy, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const serving = ["--", "echo", "serving"];
 const unusedName = (): string => `new_${randomBytes(4).toString("hex")}`;

@@ -5,7 +5,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { addMigrations, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const base = `
   CREATE TABLE notes (id int PRIMARY KEY, kind int);

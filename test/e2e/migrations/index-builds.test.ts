@@ -6,7 +6,7 @@ import { artifacts, runHeadgate, startHeadgate } from "../../helpers/headgate.ts
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const noTransaction = "-- headgate: no-transaction\n";
 

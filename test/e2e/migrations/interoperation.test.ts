@@ -6,7 +6,7 @@ import { type MigrationFiles, addMigrations, makeMigrations } from "../../helper
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 
 /** Every form of name and content that postgres-migrations accepts and that has come up in practice. */
 const oddFiles: MigrationFiles = {

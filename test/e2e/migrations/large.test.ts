@@ -17,7 +17,10 @@ import { type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase, dropDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ settings: { max_wal_size: "4GB", timezone: "UTC" } });
+const server = await useServer({
+  onDisk: true,
+  settings: { max_wal_size: "4GB", timezone: "UTC" },
+});
 before(async () => {
   await server.psql(
     "postgres",

@@ -5,7 +5,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { type MigrationFiles, happy, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const serving = ["--", "echo", "serving"];
 

@@ -10,7 +10,7 @@ import { addMigrations, makeMigrations } from "../../helpers/migrations.ts";
 import { makeMigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 
 /** Two folders of SQL files and a migrator, as three services that share a database have them. */
 async function prepare() {

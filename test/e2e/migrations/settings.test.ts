@@ -7,7 +7,7 @@ import { type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ settings: { timezone: "UTC" } });
+const server = await useServer({ settings: { timezone: "UTC" } });
 before(async () => {
   await server.psql("postgres", "CREATE ROLE limited; CREATE ROLE visitor IN ROLE limited");
 });

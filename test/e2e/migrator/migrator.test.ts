@@ -8,7 +8,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { makeMigratorProject, type MigratorProject, steps } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const ran = ({ lines }: HeadgateResult): boolean =>
   lines.some(({ msg, phase }) => phase === "migrator" && msg === "migrated");

@@ -9,7 +9,7 @@ import { artifacts, runHeadgate } from "../../helpers/headgate.ts";
 import { makeMigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const fresh = async (): Promise<{ DATABASE_URL: string }> => ({
   DATABASE_URL: server.url(await createDatabase(server)),

@@ -7,7 +7,7 @@ import { artifacts, proc, runHeadgate, startHeadgate } from "../../helpers/headg
 import { makeMigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** Writes on, whatever is done to its sessions, until it is killed; a second one of its kind ends at once. */
 const stubborn = `export default async (client) => {

@@ -15,7 +15,7 @@ import {
 import { addMigrations, happy, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 type World = {
   database: string;

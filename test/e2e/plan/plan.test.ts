@@ -12,7 +12,7 @@ import { eventually } from "../../helpers/eventually.ts";
 import { addMigrations, type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ settings: { autovacuum: "off" } });
+const server = await useServer({ settings: { autovacuum: "off" } });
 
 const schema = `
   create table customers (id bigint primary key, email text);

@@ -15,7 +15,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** Something of every kind that a database can hold. */
 const everything = `

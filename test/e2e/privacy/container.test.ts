@@ -18,7 +18,7 @@ import { type Artifact, artifacts, requireOrSkip, runHeadgate } from "../../help
 import { happy, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const runs = (command: string[]): boolean =>
   spawnSync(command[0] ?? "", command.slice(1), { stdio: "ignore" }).status === 0;

@@ -21,7 +21,7 @@ const SECRET = `zebra9"q'\\@:/#é% ?&=giraffe7`;
 const PLAIN = "zebra9_giraffe7";
 const WORDS = /zebra9|giraffe7/i;
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let closed: number;
 let folder: string;
 before(async () => {

@@ -14,7 +14,7 @@ import { type Postgres, createDatabase, startPostgres } from "../../helpers/post
 import { startTogether, waitingStates } from "../../helpers/together.ts";
 
 /** One that takes writes, on 127.0.0.1 only; and one that takes none from `app`. */
-const server = useServer({ settings: { listen_addresses: "127.0.0.1" } });
+const server = await useServer({ settings: { listen_addresses: "127.0.0.1" } });
 let readOnly: Postgres;
 before(async () => {
   readOnly = await startPostgres();

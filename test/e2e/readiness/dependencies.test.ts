@@ -15,7 +15,7 @@ import { freePort } from "../../helpers/port.ts";
 import { type Proxy, startProxy } from "../../helpers/proxy.ts";
 import { startTogether } from "../../helpers/together.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 /** In front of the server, to see whether it has been asked. */
 let proxy: Proxy;
 let folder: string;
@@ -25,7 +25,6 @@ before(async () => {
 });
 after(async () => {
   await proxy.stop();
-  await server.stop();
 });
 
 const env = (): Record<string, string> => ({

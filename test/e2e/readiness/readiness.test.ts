@@ -10,7 +10,7 @@ import { startProxy } from "../../helpers/proxy.ts";
 import { startTogether, waitingStates } from "../../helpers/together.ts";
 
 /** Stopped, started, promoted and filled up by the tests; small on purpose. */
-const server = useServer({
+const server = await useServer({
   settings: { max_connections: "10", superuser_reserved_connections: "3" },
   hba: [
     // Whoever connects to it is believed, so that a missing role is told apart from a wrong password.

@@ -7,7 +7,7 @@ import { startProxy } from "../../helpers/proxy.ts";
 import { startTogether, waitingStates } from "../../helpers/together.ts";
 import { judge } from "../../../src/readiness/judge.ts";
 
-const server = useServer({
+const server = await useServer({
   hba: [
     "host all rejected 127.0.0.1/32 reject",
     "host postgres shut_out 127.0.0.1/32 reject",

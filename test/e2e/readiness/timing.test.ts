@@ -12,14 +12,13 @@ import { createDatabase } from "../../helpers/postgres.ts";
 import { type Proxy, startProxy } from "../../helpers/proxy.ts";
 import { startTogether, waitingStates } from "../../helpers/together.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let proxy: Proxy;
 before(async () => {
   proxy = await startProxy(server.port);
 });
 after(async () => {
   await proxy.stop();
-  await server.stop();
 });
 
 beforeEach(() => proxy.setMode("pass"));

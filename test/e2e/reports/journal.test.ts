@@ -8,7 +8,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { addMigrations, happy, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const [first] = artifacts;
 assert.ok(first);

@@ -13,7 +13,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer();
+const server = await useServer();
 let folder: string;
 before(async () => {
   folder = temporaryFolder("headgate-report-");

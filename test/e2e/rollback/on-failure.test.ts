@@ -6,7 +6,7 @@ import { artifacts, type HeadgateResult } from "../../helpers/headgate.ts";
 import { addMigrations, type MigrationFiles } from "../../helpers/migrations.ts";
 import { makePlace, undoable, undoneBy } from "../../helpers/undo.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const wanted = ["--on-failure", "rollback"];
 const failing: MigrationFiles = {

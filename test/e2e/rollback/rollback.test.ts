@@ -8,7 +8,7 @@ import { addMigrations } from "../../helpers/migrations.ts";
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { makePlace, undoable, undoneBy } from "../../helpers/undo.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const failureOf = ({ lines }: HeadgateResult) => lines.at(-1) ?? {};
 

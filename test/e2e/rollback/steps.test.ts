@@ -6,7 +6,7 @@ import { artifacts } from "../../helpers/headgate.ts";
 import { addMigrations, type MigrationFiles } from "../../helpers/migrations.ts";
 import { makePlace, undoneBy } from "../../helpers/undo.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const files: MigrationFiles = {
   "1_create-notes.sql": "CREATE TABLE notes (id int, kind int); CREATE TABLE audit (what text);",

@@ -7,7 +7,7 @@ import { artifacts, runHeadgate, startHeadgate } from "../../helpers/headgate.ts
 import { addMigrations } from "../../helpers/migrations.ts";
 import { makePlace, undoable, undoneBy } from "../../helpers/undo.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 /** Waits for a key that the test holds, so that it lasts as long as the test wants. */
 const slowUndo = "SELECT pg_advisory_xact_lock(17); DROP INDEX notes_author;";

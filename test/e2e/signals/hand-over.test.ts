@@ -12,7 +12,7 @@ import { artifacts, runHeadgate, startHeadgate } from "../../helpers/headgate.ts
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let env: { DATABASE_URL: string };
 before(async () => {
   env = { DATABASE_URL: server.url(await createDatabase(server)) };

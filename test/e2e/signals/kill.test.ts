@@ -13,7 +13,7 @@ import { defaultMajor } from "../../helpers/postgres-binaries.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const slow = makeMigrations({ "1_slow.sql": "SELECT pg_sleep(60);" });
 

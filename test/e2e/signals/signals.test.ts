@@ -19,7 +19,7 @@ import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { startProxy } from "../../helpers/proxy.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const gate = ["--migrations", makeMigrations()];
 const signals = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const;

@@ -6,7 +6,7 @@ import type { MigrationFiles } from "../../helpers/migrations.ts";
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { makePlace } from "../../helpers/undo.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const problemsOf = ({ lines }: HeadgateResult): string[] =>
   (lines.at(-1)?.["problems"] ?? []) as string[];

@@ -8,7 +8,7 @@ import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { makePlace, undoable } from "../../helpers/undo.ts";
 
-const server = useServer();
+const server = await useServer();
 
 const problemsOf = ({ lines }: HeadgateResult): string[] =>
   (lines.at(-1)?.["problems"] ?? []) as string[];

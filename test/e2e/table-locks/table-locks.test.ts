@@ -7,7 +7,7 @@ import { artifacts, runHeadgate, startHeadgate } from "../../helpers/headgate.ts
 import { makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = useServer({ settings: { max_prepared_transactions: "5" } });
+const server = await useServer({ settings: { max_prepared_transactions: "5" } });
 
 async function prepare(sql: string) {
   const database = await createDatabase(server);

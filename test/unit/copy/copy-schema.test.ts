@@ -10,7 +10,7 @@ import { schema as lockedSchema } from "../sql/strong-locks/schema.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const { signal } = new AbortController();
 const fingerprint = readFileSync(new URL("fingerprint.sql", import.meta.url), "utf8");

@@ -11,7 +11,7 @@ import {
 import { createDatabase } from "../../helpers/postgres.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 async function schemaOf(
   database: string,

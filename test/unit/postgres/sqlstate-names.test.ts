@@ -10,7 +10,7 @@ import { useServer } from "../../helpers/use-server.ts";
 /** The version whose names they are. */
 const major = 18;
 
-const server = useServer({ major });
+const server = await useServer({ major });
 
 /** PL/pgSQL knows no names for success, warnings and "no data". */
 const errors = [...conditionNames()].filter(([code]) => !/^0[012]/.test(code));

@@ -6,7 +6,7 @@ import { splitStatements } from "../../../src/sql/statements.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let client: pg.Client;
 before(async () => {
   client = await server.connect(await createDatabase(server));
@@ -20,7 +20,6 @@ before(async () => {
 });
 after(async () => {
   await client.end();
-  await server.stop();
 });
 
 function read(sql: string): IndexBuild | undefined {

@@ -8,7 +8,7 @@ import { useServer } from "../../helpers/use-server.ts";
 import { commands, lasting, passing, untold } from "./manner/commands.ts";
 import { schema } from "./strong-locks/schema.ts";
 
-const server = useServer({ settings: { max_prepared_transactions: "1" } });
+const server = await useServer({ settings: { max_prepared_transactions: "1" } });
 let database: string;
 let client: pg.Client;
 
@@ -48,7 +48,6 @@ before(async () => {
 });
 after(async () => {
   await client.end();
-  await server.stop();
 });
 
 const known = (byVersion: { readonly [since: number]: string }): string[] =>

@@ -27,7 +27,7 @@ import { schema } from "./strong-locks/schema.ts";
 /** What the server does, and what headgate says of it. */
 type Seen = { wanted: Wanted; locks: readonly Lock[]; over: Set<string>; missed: Set<string> };
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 let database: string;
 let monitor: pg.Client;
 const seen = new Map<string, Seen>();
@@ -44,7 +44,6 @@ before(async () => {
 });
 after(async () => {
   await monitor.end();
-  await server.stop();
 });
 
 /** Runs each statement and notes its locks. Those outside a transaction come first: one leaves behind what another needs. */
