@@ -11,7 +11,7 @@ import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 
 const files = {
   "1_create-notes.sql": "CREATE TABLE notes (id int);\n",

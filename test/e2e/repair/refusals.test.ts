@@ -15,7 +15,7 @@ import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { makePlace, undoable } from "../../helpers/undo.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer({ own: true });
+const server = await useServer({ own: true });
 const reason = ["--reason", "x"];
 const accept = (ids: string): string[] => ["repair", ids, "--accept", ...reason, "--yes"];
 const forget = (ids: string): string[] => ["repair", ids, "--forget", ...reason, "--yes"];

@@ -15,7 +15,7 @@ import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { makePlace, undoable } from "../../helpers/undo.ts";
 import { useServer } from "../../helpers/use-server.ts";
 
-const server = useServer();
+const server = await useServer();
 
 /** What a formatter and a licence header do to files that were applied. */
 const formatted = {
