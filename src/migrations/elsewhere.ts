@@ -98,7 +98,12 @@ async function findNamesakes(
 
 type Twin = { readonly schema: string; readonly same: readonly Migration[] };
 
-/** Those that have rows of these very files, by number and checksum. */
+/** There may be one for each of a thousand tenants: then a few tell enough, and the rest are not read. */
+const mostNamed = 5;
+/** Tables read by one query, which keeps them locked: the server has room for some thousands of locks. */
+const mostLocked = 100;
+
+/** The first that have rows of these very files, by number and checksum; more than are named only to know that there are. */
 async function findTwins(
   session: Session,
   table: string,
@@ -109,31 +114,38 @@ async function findTwins(
   const values = migrations.flatMap(({ id, fileName, text }) =>
     checksumsOf(fileName, text).map((checksum) => `(${id}, '${checksum}')`),
   );
-  const counts = schemas.map(
-    (schema) => `select ${quoteLiteral(schema)} as schema, array(select distinct theirs.id
-      from only ${quoteTable([schema, table])} theirs join files on files.id = theirs.id and files.checksum = theirs.hash) as ids`,
-  );
-  const [result] = await session.query(
-    `with files (id, checksum) as (values ${values.join(", ")}) ${counts.join(" union all ")}`,
-    signal,
-  );
-  const rows = (result?.rows ?? []) as { schema: string; ids: number[] }[];
-  return rows
-    .map(({ schema, ids }) => ({ schema, same: migrations.filter(({ id }) => ids.includes(id)) }))
-    .filter(({ same }) => same.length > 0);
+  const twins: Twin[] = [];
+  for (let at = 0; at < schemas.length && twins.length <= mostNamed; at += mostLocked) {
+    const selects = schemas.slice(at, at + mostLocked).map(
+      (schema) => `select ${quoteLiteral(schema)} as schema, array(select distinct theirs.id
+        from only ${quoteTable([schema, table])} theirs join files on files.id = theirs.id and files.checksum = theirs.hash) as ids`,
+    );
+    const [result] = await session.query(
+      `with files (id, checksum) as (values ${values.join(", ")})
+      select schema, ids from (${selects.join(" union all ")}) as found where ids <> '{}' limit ${mostNamed + 1}`,
+      signal,
+    );
+    const rows = (result?.rows ?? []) as { schema: string; ids: number[] }[];
+    for (const { schema, ids } of rows) {
+      twins.push({ schema, same: migrations.filter(({ id }) => ids.includes(id)) });
+    }
+  }
+  return twins;
 }
 
 function refusalOf(own: string, table: string, twins: readonly Twin[]): HeadgateError {
   const [first] = twins;
+  const problems = twins.map(
+    ({ schema, same }) =>
+      `${schema}.${table} is a history of the same files: it has ${listNames(same)}`,
+  );
+  if (problems.length > mostNamed) problems.splice(mostNamed, Infinity, "and there are more");
   const name = `${quoteWord(first?.schema ?? "")}.${quoteWord(table)}`;
   return new HeadgateError(
     "history_mismatch",
     `nothing is recorded in ${own}.${table}, but another schema has a history of the same files, which would be applied a second time; nothing was changed`,
     {
-      problems: twins.map(
-        ({ schema, same }) =>
-          `${schema}.${table} is a history of the same files: it has ${listNames(same)}`,
-      ),
+      problems,
       fix: `is the search path of the role or the URL another one than before? --history-table ${name} goes on with that history; --new-history begins one here, as for a schema of each tenant`,
     },
   );

@@ -151,6 +151,16 @@ for (const artifact of artifacts) {
       const meant = await start(url("tenant"), ["--", "true"], variable);
       assert.equal(meant.exitCode, 0, meant.stderr);
       assert.deepEqual(await tables("tenant"), ours);
+      // However many there are, a few are named.
+      const more = ["a", "b", "c", "d", "e"].map(
+        (name) =>
+          `CREATE SCHEMA more_${name}; CREATE TABLE more_${name}.migrations AS SELECT * FROM app.migrations;`,
+      );
+      await server.psql(database, more.join(""));
+      const many = last(await run("public", "verify"))["problems"] as string[];
+      assert.deepEqual([many.length, many.at(-1)], [6, "and there are more"]);
+      const gone = ["a", "b", "c", "d", "e"].map((name) => `DROP SCHEMA more_${name} CASCADE;`);
+      await server.psql(database, gone.join(""));
       // Those that have a history of their own are not asked.
       for (const schema of ["app", "tenant"]) await ok(schema, "migrate");
 
