@@ -97,6 +97,8 @@ async function main(): Promise<number> {
       return (await import("./src/commands/rollback.ts")).rollback(context);
     case "stamp":
       return (await import("./src/commands/stamp.ts")).stamp(context);
+    case "repair":
+      return (await import("./src/commands/repair.ts")).repair(context);
     case "new":
       return (await import("./src/commands/new.ts")).createMigration(context);
     case "completion":

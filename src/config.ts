@@ -13,6 +13,7 @@ import { type NewRequest, readNew } from "./requests/new.ts";
 import { readOnFailure } from "./requests/on-failure.ts";
 import { type PlanRequest, readPlan } from "./requests/plan.ts";
 import { readResolution, type Resolution } from "./requests/resolve.ts";
+import { readRepair, type RepairRequest } from "./requests/repair.ts";
 import { readRollback, type RollbackRequest } from "./requests/rollback.ts";
 import { readScratch, type ScratchRequest } from "./requests/scratch.ts";
 import { readStamp, type StampRequest } from "./requests/stamp.ts";
@@ -44,6 +45,8 @@ export type Config = {
   readonly migrationsDir: string;
   /** One or two names: table, or schema and table. */
   readonly historyTable: readonly string[];
+  /** Whether the same history in another schema is no reason to refuse. */
+  readonly isNewHistory: boolean;
   readonly migratorTimeoutMs: number;
   /** Absent: whatever the server says. */
   readonly migratorLockTimeoutMs?: number;
@@ -80,6 +83,7 @@ export type Config = {
   readonly plan?: PlanRequest;
   readonly check?: CheckRequest;
   readonly stamp?: StampRequest;
+  readonly repair?: RepairRequest;
   readonly create?: NewRequest;
   readonly shell?: Shell;
   readonly json: boolean;
@@ -134,7 +138,8 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   if (!isOffline) mistakes.push(...database.mistakes);
 
   const sets = setsOf(options.given, mistakes);
-  if (["rollback", "stamp", "new"].includes(verb)) refuseOtherSets(verb, options, env, mistakes);
+  if (["rollback", "stamp", "repair", "new"].includes(verb))
+    refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {
     const typed = text(name);
@@ -177,6 +182,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     sets,
     migrationsDir: sqlSet?.migrationsDir ?? "migrations",
     historyTable: sqlSet?.historyTable ?? ["migrations"],
+    isNewHistory: isOn("new-history"),
     migratorTimeoutMs: duration("migrator-timeout"),
     ...(text("migrator-lock-timeout") === undefined
       ? {}
@@ -222,6 +228,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(verb === "stamp"
       ? { stamp: readStamp(command.operand, choice("from"), isOn("yes"), mistakes) }
       : {}),
+    ...(verb === "repair" ? { repair: readRepair(command.operand, options, mistakes) } : {}),
     ...(verb === "new" ? { create: readNew(command.operand, mistakes) } : {}),
     ...(verb === "completion" ? { shell: readShell(command.operand, mistakes) } : {}),
     ...check,

@@ -19,6 +19,7 @@ export const summaries: { readonly [name in CommandName]: string } = {
   resolve:
     "settle a step in doubt of a file without a transaction: it is done, or to be done again",
   stamp: "record files as applied that the database has already; adopt another tool's history",
+  repair: "accept applied files as they are now, or forget the newest row of the history",
   new: "write the next migration file and the one that undoes it",
   completion: "print a script that completes commands, options and values in bash, zsh or fish",
   rollback: "undo the last migration, --steps N of them, or all after --to ID, from undo files",
@@ -46,6 +47,10 @@ const examples: { readonly [name in CommandName]: readonly string[] } = {
   ],
   resolve: ["headgate resolve 7:2 --done", "headgate resolve 7:2 --redo"],
   stamp: ["headgate stamp 12", "headgate stamp --from knex --yes"],
+  repair: [
+    'headgate repair 3,5 --accept --reason "a formatter ran"',
+    'headgate repair 7 --forget --reason "it was applied empty" --yes',
+  ],
   new: ["headgate new add-author", "headgate new add-author --migrations db/migrations"],
   completion: ["headgate completion bash", "headgate completion fish"],
   rollback: ["headgate rollback", "headgate rollback --to 4"],
@@ -73,12 +78,12 @@ Durations: 500ms, 30s, 10m, 1h, 0 = no limit.
 `;
 }
 
-/** Words in lines of a terminal's width. */
+/** Words in lines as long as the longest above. */
 function wrap(words: readonly string[]): string {
   const lines: string[] = [];
   for (const word of words) {
     const last = lines.at(-1);
-    if (last === undefined || last.length + word.length > 88) lines.push(`  ${word}`);
+    if (last === undefined || last.length + word.length > 110) lines.push(`  ${word}`);
     else lines[lines.length - 1] = `${last} ${word}`;
   }
   return lines.join("\n");

@@ -15,6 +15,7 @@ export const commandNames = [
   "resolve",
   "rollback",
   "stamp",
+  "repair",
   "new",
   "completion",
 ] as const;
@@ -24,6 +25,7 @@ export type CommandName = (typeof commandNames)[number];
 export const operands: { readonly [name in CommandName]?: string } = {
   resolve: "STEP",
   stamp: "[ID]",
+  repair: "ID",
   new: "NAME",
   completion: "SHELL",
 };
@@ -53,7 +55,7 @@ const applying = ["run", "migrate"] as const;
 /** Those that run SQL of the user's. */
 const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status", "plan"] as const;
-const locking = [...changing, "resolve", "stamp"] as const;
+const locking = [...changing, "resolve", "stamp", "repair"] as const;
 const scratching: readonly CommandName[] = ["plan", "check"];
 
 export const options: readonly Option[] = [
@@ -70,7 +72,7 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "rollback", "stamp", "new", "check"],
+    commands: [...reading, "rollback", "stamp", "repair", "new", "check"],
     help: "the folder of SQL files",
   },
   {
@@ -78,8 +80,15 @@ export const options: readonly Option[] = [
     value: "NAME",
     kind: "text",
     default: "migrations",
-    commands: [...reading, "resolve", "rollback", "stamp", "check"],
+    commands: [...reading, "resolve", "rollback", "stamp", "repair", "check"],
     help: "may be schema.table; created if absent",
+  },
+  {
+    name: "new-history",
+    kind: "switch",
+    commands: [...reading, "stamp"],
+    help: "begin a history here, although another schema of the database has one of the same files",
+    isSpecial: true,
   },
   {
     name: "create-database",
@@ -411,9 +420,31 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "accept",
+    kind: "switch",
+    commands: ["repair"],
+    help: "the database has what the file says now; its checksum replaces the one in the history",
+    isSpecial: true,
+  },
+  {
+    name: "forget",
+    kind: "switch",
+    commands: ["repair"],
+    help: "remove the newest row of the history; what its migration did stays in the database",
+    isSpecial: true,
+  },
+  {
+    name: "reason",
+    value: "TEXT",
+    kind: "text",
+    commands: ["repair"],
+    help: "why; kept in the journal",
+    isSpecial: true,
+  },
+  {
     name: "yes",
     kind: "switch",
-    commands: ["stamp"],
+    commands: ["stamp", "repair"],
     help: "write what is shown",
     isSpecial: true,
   },

@@ -135,6 +135,29 @@ function readSet(
 }
 
 /**
+ * What has to be added to a command that works on one folder, so that it means this set: nothing where variables tell
+ * it the same, else the options with a space before them.
+ */
+export function placeFlags(config: {
+  readonly sets: readonly MigrationSet[];
+  readonly from: Readonly<Record<string, string>>;
+  readonly migrationsDir: string;
+  readonly historyTable: readonly string[];
+}): string {
+  const { sets, from, migrationsDir, historyTable } = config;
+  const isTyped = ["migrations", "history-table"].some((name) => from[name] === `--${name}`);
+  if (!isTyped && sets.every(({ name }) => name === undefined)) return "";
+  const table = historyTable
+    .map((name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`))
+    .join(".");
+  return ` --migrations ${quoteWord(migrationsDir)} --history-table ${quoteWord(table)}`;
+}
+
+/** As a shell reads it. */
+const quoteWord = (word: string): string =>
+  /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+
+/**
  * Reads the list of sets.
  * @param text JSON, or the name of a file that holds it
  * @param from the flag or variable

@@ -13,7 +13,13 @@ export const journalTable = ([schema, table]: readonly [string, string]) =>
   [schema, beside(table, "_journal")] as const;
 
 /** What can happen to a migration. */
-export type JournalEvent = "applied" | "undone" | "stamped";
+export type JournalEvent = "applied" | "undone" | "stamped" | Repair;
+
+/** What `headgate repair` can do to a history row. */
+export type Repair = "accepted" | "forgotten";
+
+/** SQL: events of the history alone, which leave the schema as it was. */
+export const repairs = `('accepted', 'forgotten')`;
 
 export type JournalRow = {
   readonly migration: number;
@@ -28,6 +34,20 @@ export type JournalRow = {
   readonly dbUser: string;
 };
 
+/** A repair, with the reason that was given for it. */
+export type RepairRow = Pick<JournalRow, "migration" | "at" | "host" | "dbUser"> & {
+  readonly event: Repair;
+  readonly reason: string;
+};
+
+/** The latest events of each migration. */
+export type Journal = {
+  /** Without repairs, which apply nothing. */
+  readonly runs: ReadonlyMap<number, JournalRow>;
+  /** Those after which nothing else happened to the migration. */
+  readonly repairs: ReadonlyMap<number, RepairRow>;
+};
+
 export const createJournal = (historyTable: readonly [string, string]): string =>
   `create table if not exists ${quoteTable(journalTable(historyTable))} (
   migration integer,
@@ -39,23 +59,32 @@ export const createJournal = (historyTable: readonly [string, string]): string =
   headgate text not null,
   db_user text not null default session_user,
   objects jsonb,
-  server_major integer
+  server_major integer,
+  reason text
 )`;
+
+/** A journal of an older headgate keeps no reasons. */
+export const addReason = (historyTable: readonly [string, string]): string =>
+  `alter table ${quoteTable(journalTable(historyTable))} add column if not exists reason text`;
 
 /**
  * A part of a `with` clause that notes what is done to a migration; undefined without a journal.
  * @param ms SQL for the milliseconds it took
+ * @param reason why, of a repair
  */
 export function noting(
   { historyTable, hasJournal }: Target,
   { id, name }: { readonly id: number; readonly name: string },
   event: JournalEvent,
   ms: string,
+  reason?: string,
 ): string | undefined {
   if (!hasJournal) return undefined;
   const values = [name, event, hostname(), version].map(quoteLiteral);
-  return `noted as (insert into ${quoteTable(journalTable(historyTable))} (migration, name, event, host, headgate, ms)
-    values (${id}, ${values.join(", ")}, ${ms}))`;
+  const [column, value] =
+    reason === undefined ? ["", ""] : [", reason", `, ${quoteLiteral(reason)}`];
+  return `noted as (insert into ${quoteTable(journalTable(historyTable))} (migration, name, event, host, headgate, ms${column})
+    values (${id}, ${values.join(", ")}, ${ms}${value}))`;
 }
 
 /** SQL for the milliseconds since the transaction began. */
@@ -82,13 +111,25 @@ export async function readJournal(
   session: Session,
   historyTable: readonly [string, string],
   signal: AbortSignal,
-): Promise<ReadonlyMap<number, JournalRow>> {
-  if (!(await mayRead(session, journalTable(historyTable), signal))) return new Map();
+): Promise<Journal> {
+  if (!(await mayRead(session, journalTable(historyTable), signal)))
+    return { runs: new Map(), repairs: new Map() };
+  // By way of JSON, because the journal of an older headgate has no such column.
   const [result] = await session.query(
-    `select distinct on (migration) migration, name, event, at::text, ms::float8, host, headgate, db_user as "dbUser"
+    `select distinct on (migration, event in ${repairs}) migration, name, event, at::text, ms::float8, host, headgate,
+      db_user as "dbUser", pg_catalog.to_jsonb(journal) ->> 'reason' as reason,
+      row_number() over (partition by migration order by journal.at desc) = 1 as latest
       from ${quoteTable(journalTable(historyTable))} as journal
-      where migration is not null order by migration, journal.at desc`,
+      where migration is not null order by migration, event in ${repairs}, journal.at desc`,
     signal,
   );
-  return new Map((result?.rows as JournalRow[] | undefined)?.map((row) => [row.migration, row]));
+  const runs = new Map<number, JournalRow>();
+  const repaired = new Map<number, RepairRow>();
+  for (const row of result?.rows ?? []) {
+    const migration = Number(row["migration"]);
+    const isRepair = row["event"] === "accepted" || row["event"] === "forgotten";
+    if (!isRepair) runs.set(migration, row as JournalRow);
+    else if (row["latest"] === true) repaired.set(migration, row as RepairRow);
+  }
+  return { runs, repairs: repaired };
 }

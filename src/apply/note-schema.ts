@@ -6,7 +6,7 @@ import type { Session } from "../postgres/session.ts";
 import { durably } from "../postgres/session-settings.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { version } from "../version.ts";
-import { journalTable, mayRead } from "./journal.ts";
+import { journalTable, mayRead, repairs } from "./journal.ts";
 import { stepTable } from "./step-table.ts";
 import type { Target } from "./target.ts";
 
@@ -91,7 +91,10 @@ export async function hasChangedSince(
   const since = quoteLiteral(at);
   const [journal, steps] = [journalTable(historyTable), stepTable(historyTable)];
   const changes = [
-    [journal, `select from ${quoteTable(journal)} where event <> 'schema' and at > ${since}`],
+    [
+      journal,
+      `select from ${quoteTable(journal)} where event not in ${repairs} and event <> 'schema' and at > ${since}`,
+    ],
     [steps, `select from ${quoteTable(steps)} where coalesce(ended_at, started_at) > ${since}`],
   ] as const;
   const asked: string[] = [];

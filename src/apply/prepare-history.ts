@@ -66,6 +66,7 @@ export async function createSchema(
 export type Rights = {
   /** History rows. */
   readonly insert: boolean;
+  readonly update: boolean;
   readonly delete: boolean;
   /** Tables, in the schema of the history. */
   readonly create: boolean;
@@ -81,7 +82,7 @@ export async function askRights(
 ): Promise<Rights> {
   const journal = journalTable(historyTable);
   const [answer] = await session.query(
-    `select ${mayOnTable(historyTable, "insert")} as insert, ${mayOnTable(historyTable, "delete")} as delete,
+    `select ${mayOnTable(historyTable, "insert")} as insert, ${mayOnTable(historyTable, "update")} as update, ${mayOnTable(historyTable, "delete")} as delete,
       ${mayOnTable(journal, "insert")} and ${mayOnTable(journal, "delete")} as journal,
       pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as create`,
     signal,
@@ -89,9 +90,9 @@ export async function askRights(
   return answer?.rows[0] as Rights;
 }
 
-/** @throws HeadgateError refused (77) when the role may not add or remove history rows */
+/** @throws HeadgateError refused (77) when the role may not add, change or remove history rows */
 export function mustBeAllowed(
-  right: "insert" | "delete",
+  right: "insert" | "update" | "delete",
   rights: Rights,
   historyTable: Target["historyTable"],
 ): void {

@@ -23,16 +23,46 @@ export function record(
     values (${row.id}, ${quoteLiteral(row.name)}, case when ${target.lockIsHeld} then ${quoteLiteral(row.hash)} end)`;
 }
 
-/**
- * The removal of a history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
- * and also when the row is not there.
- */
+/** The removal of a history row. */
 function remove(target: Target, row: AppliedRow, ms: string): string {
-  const table = quoteTable(target.historyTable);
-  const gone = `gone as (delete from ${table} where id = ${row.id} and hash = ${quoteLiteral(row.hash)} and ${target.lockIsHeld} returning id)`;
-  const parts = [gone, noting(target, row, "undone", ms)].filter((part) => part !== undefined);
-  return `with ${parts.join(", ")}
-    insert into ${table} (id, name, hash) select ${row.id}, ${quoteLiteral(row.name)}, null where not exists (select from gone)`;
+  return change(
+    target,
+    row,
+    `delete from ${quoteTable(target.historyTable)}`,
+    noting(target, row, "undone", ms),
+  );
+}
+
+/** The removal of a history row alone, of which nothing is undone. @param reason for the journal */
+export function forget(target: Target, row: AppliedRow, reason: string): string {
+  const noted = noting(target, row, "forgotten", "null", reason);
+  return change(target, row, `delete from ${quoteTable(target.historyTable)}`, noted);
+}
+
+/** A history row becomes that of the file as it is now; when it was applied stays. @param reason for the journal */
+export function accept(
+  target: Target,
+  row: AppliedRow,
+  { id, name, checksum }: Pick<Migration, "id" | "name" | "checksum">,
+  reason: string,
+): string {
+  const set = `update ${quoteTable(target.historyTable)} set name = ${quoteLiteral(name)}, hash = ${quoteLiteral(checksum)}`;
+  return change(target, row, set, noting(target, { id, name }, "accepted", "null", reason));
+}
+
+/**
+ * A change of one history row. Like the INSERT it fails, by a NULL hash, unless the session has the migration lock;
+ * and also when the row is not there as it was read.
+ */
+function change(
+  { historyTable, lockIsHeld }: Target,
+  { id, name, hash }: AppliedRow,
+  statement: string,
+  noted: string | undefined,
+): string {
+  const changed = `changed as (${statement} where id = ${id} and hash = ${quoteLiteral(hash)} and ${lockIsHeld} returning id)`;
+  return `with ${[changed, noted].filter((part) => part !== undefined).join(", ")}
+    insert into ${quoteTable(historyTable)} (id, name, hash) select ${id}, ${quoteLiteral(name)}, null where not exists (select from changed)`;
 }
 
 /**

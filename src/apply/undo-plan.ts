@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { isSameText } from "../migrations/checksum.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type AppliedRow, builtIn, type History, newestOf } from "../migrations/history.ts";
+import type { Plan } from "../migrations/plan.ts";
 import { sentenceOf } from "../migrations/problem.ts";
 import { undoPathOf } from "../migrations/undo-files.ts";
 import { undoStepsOf } from "./half-undone.ts";
@@ -20,6 +21,8 @@ export type Wanted = { readonly steps?: number; readonly to?: number };
 export type UndoPlan = {
   readonly undos: readonly Migration[];
   readonly problems: readonly string[];
+  /** Those of the migrations whose files were edited since. */
+  readonly changed: Plan["changed"];
 };
 
 /** A migration of which something is applied; without a row when its undo has been begun by steps. */
@@ -95,8 +98,17 @@ export function planUndo(
     problems.push(...problemsOf(subject, migration, undo));
     return undo === undefined ? [] : [{ ...undo, undoes: subject.row }];
   });
-  return { undos, problems };
+  const changed = subjects.flatMap(({ row, id }) => {
+    const migration = folder.migrations.find((each) => each.id === id);
+    return row !== null && migration !== undefined && isEdited(row, migration)
+      ? [{ row, migration }]
+      : [];
+  });
+  return { undos, problems, changed };
 }
+
+const isEdited = ({ hash }: AppliedRow, { fileName, text }: Migration): boolean =>
+  !isSameText(hash, fileName, text);
 
 /** Files that are not applied although a later one is: then it is not known what their later ones rest on. */
 function lateFiles({ migrations }: Folder, subjects: readonly Subject[], goal: number): string[] {
@@ -116,7 +128,7 @@ function problemsOf(
       `${id} ${name}: missing: applied to the database, but not in the folder, so that nothing tells how to undo it`,
     ];
   }
-  const isChanged = row !== null && !isSameText(row.hash, migration.fileName, migration.text);
+  const isChanged = row !== null && isEdited(row, migration);
   const changed = isChanged
     ? [`${migration.path}: changed: edited after it was applied, so that its undo may not fit`]
     : [];
@@ -144,15 +156,18 @@ export function halfApplied(
     );
 }
 
-/** @throws HeadgateError history_mismatch (65) listing every reason not to undo */
-export function refuseProblems(problems: readonly string[]): void {
+/**
+ * @param hint more to do than what holds for all of them
+ * @throws HeadgateError history_mismatch (65) listing every reason not to undo
+ */
+export function refuseProblems(problems: readonly string[], hint = ""): void {
   if (problems.length === 0) return;
   throw new HeadgateError(
     "history_mismatch",
     "what is to be undone cannot be undone; nothing was changed",
     {
       problems,
-      fix: "put the files there that were applied, and the ones that undo them; use the newest image",
+      fix: `put the files there that were applied, and the ones that undo them; use the newest image${hint}`,
     },
   );
 }

@@ -28,7 +28,11 @@ export async function status(context: Context): Promise<number> {
     own.map((problem) => (name === undefined ? problem : `${name}: ${problem}`)),
   );
   if (problems.length > 0) {
-    throw new HeadgateError("history_mismatch", "the history and the files disagree", { problems });
+    const [fix] = found.flatMap((set) => (set.problems.length > 0 ? (set.fix ?? []) : []));
+    throw new HeadgateError("history_mismatch", "the history and the files disagree", {
+      problems,
+      ...(fix === undefined ? {} : { fix }),
+    });
   }
   return found.some(({ hasPending }) => hasPending) ? 3 : 0;
 }

@@ -3,7 +3,9 @@ import { askWhenReady, type Context, lookWhenReady, type Need } from "../look.ts
 import { listNames, planMigrations, refusalOf } from "../migrations/plan.ts";
 import { lookAtRuns } from "../migrator/records.ts";
 import { isUnchecked } from "./after-check.ts";
+import { elsewhereOf } from "./elsewhere.ts";
 import { aheadOf, judgeOf, refusalOfAhead } from "./migrate-externally.ts";
+import { placeFlags } from "../sets.ts";
 import { isSql, type Prepared, type PreparedMigrator, type PreparedSql } from "./prepare-sets.ts";
 
 /** How far one set is, as `verify` and /health tell it. */
@@ -37,11 +39,16 @@ export async function lookAtSets(
 }
 
 async function lookAtSql({ context, migrations }: PreparedSql, need: Need): Promise<SetState> {
+  const { config } = context;
   const { session, answer } = await lookWhenReady(context, need);
-  const isOwed = await isUnchecked(context, session, context.signal).finally(() => session.end());
-  const plan = planMigrations(migrations, answer.history);
+  const { history } = answer;
+  const { isOwed, elsewhere } = await (async () => ({
+    isOwed: await isUnchecked(context, session, context.signal),
+    elsewhere: await elsewhereOf(context, session, migrations, history, context.signal),
+  }))().finally(() => session.end());
+  const plan = planMigrations(migrations, history);
   const { pending, applied, ahead } = plan;
-  const refusal = refusalOf(plan, context.config.failWhenAhead);
+  const refusal = refusalOf(plan, config.failWhenAhead, placeFlags(config)) ?? elsewhere.refusal;
   if (refusal === undefined && pending.length === 0 && isOwed) {
     return { pending: ["--after"], summary: "the --after command of a run has not succeeded yet" };
   }

@@ -1,17 +1,20 @@
 import type { Migration } from "../migrations/folder.ts";
+import type { Elsewhere } from "../migrations/elsewhere.ts";
 import { type Look, lookAtHistory } from "../migrations/history.ts";
 import { listNames, type Plan, planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import type { Log } from "../report/log.ts";
+import { placeFlags } from "../sets.ts";
 import { isUnchecked, keepChecked } from "./after-check.ts";
 import { applyOrUndo, readUndosOf } from "./apply-or-undo.ts";
 import { refuseUnlessSetApproved } from "./approved.ts";
+import { elsewhereOf, warnOfUnread } from "./elsewhere.ts";
 import { betweenHooks, runAfter } from "./hooks.ts";
 import type { PreparedSql } from "./prepare-sets.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
 
-/** What a look shows when there is an --after command: whether it is still owed to an earlier run. */
-type CheckedLook = Look & { readonly isUnchecked: boolean };
+/** What a look shows beside the history: whether an --after command is still owed to an earlier run. */
+type CheckedLook = Look & { readonly isUnchecked: boolean; readonly elsewhere: Elsewhere };
 
 /**
  * Brings the database up to the files: waits until it is ready, looks, and only if something is pending takes the
@@ -25,14 +28,19 @@ export async function openGate(
   const started = performance.now();
   const { context, migrations } = prepared;
   const { config, log } = context;
+  let isWarned = false;
   await underLock<CheckedLook, Locked>(context, {
     look: async (session, limit) => {
       const look = await lookAtHistory(session, config.historyTable, limit);
-      return { ...look, isUnchecked: await isUnchecked(context, session, limit) };
+      const elsewhere = await elsewhereOf(context, session, migrations, look.history, limit);
+      return { ...look, elsewhere, isUnchecked: await isUnchecked(context, session, limit) };
     },
     wants: (look) => {
       const plan = planMigrations(migrations, look.history);
-      refuseUnlessSound(plan, config.failWhenAhead);
+      refuseUnlessSound(plan, config.failWhenAhead, placeFlags(config));
+      if (look.elsewhere.refusal !== undefined) throw look.elsewhere.refusal;
+      if (!isWarned) warnOfUnread(log, look.elsewhere);
+      isWarned = true;
       if (plan.pending.length > 0 || look.isUnchecked) return true;
       reportUpToDate(log, migrations, plan, started);
       return false;
@@ -51,7 +59,7 @@ async function applyUnderLock(
   const { context, migrations } = prepared;
   const { config, log, signal } = context;
   const plan = planMigrations(migrations, history);
-  refuseUnlessSound(plan, config.failWhenAhead);
+  refuseUnlessSound(plan, config.failWhenAhead, placeFlags(config));
   refuseUnlessSetApproved(prepared, history);
   const { pending } = plan;
   const set = config.sets.find(({ historyTable }) => historyTable === config.historyTable);

@@ -3,12 +3,20 @@ import { readSteps } from "../apply/step-table.ts";
 import { undoMigrations } from "../apply/undo.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
+import type { Elsewhere } from "../migrations/elsewhere.ts";
 import { builtIn, type History, newestOf } from "../migrations/history.ts";
-import { listNames } from "../migrations/plan.ts";
+import { listNames, repairHint } from "../migrations/plan.ts";
+import { placeFlags } from "../sets.ts";
+import { elsewhereOf } from "./elsewhere.ts";
 import { type LookWithSteps, lookWithSteps } from "./look-with-steps.ts";
 import { markPoint } from "./restore-point.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
+
+type RollbackLook = LookWithSteps & { readonly elsewhere: Elsewhere };
+
+const wrongPlace =
+  "nothing is recorded here, but another schema has a history of the same files; name it with --history-table if that one is meant";
 
 /** What was asked for, as it stood at the first look: those started together then undo no more than one of them. */
 type Aim = { readonly goal: number; readonly newest: number };
@@ -28,16 +36,21 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
       newest: newestOf(history),
     });
 
-  await underLock<LookWithSteps, Locked>(context, {
-    look: (session, limit) => lookWithSteps(context, session, limit),
+  await underLock<RollbackLook, Locked>(context, {
+    look: async (session, limit) => {
+      const look = await lookWithSteps(context, session, limit);
+      const { migrations } = folder;
+      const elsewhere = await elsewhereOf(context, session, migrations, look.history, limit);
+      return { ...look, elsewhere };
+    },
     wants: (look) => {
       const { history, steps } = look;
       const { goal, newest } = aimOf(look);
-      const { undos, problems } = planUndo(folder, history, steps, goal);
+      const { undos, problems, changed } = planUndo(folder, history, steps, goal);
       refuseNewer(wanted.to === undefined ? newest : undefined, history);
-      refuseProblems(problems);
+      refuseProblems(problems, repairHint(changed, placeFlags(config)));
       if (undos.length > 0 || halfApplied(folder, history, steps, goal).length > 0) return true;
-      reportNothing(context, history);
+      reportNothing(context, history, look.elsewhere);
       return false;
     },
     take: (session, look) => takeHistoryLock(context, session, look),
@@ -45,9 +58,12 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
       const steps = (await readSteps(target.session, target.historyTable, signal)) ?? [];
       const { goal, newest } = aimOf({ history, steps });
       refuseNewer(wanted.to === undefined ? newest : undefined, history);
-      const { undos, problems } = planUndo(folder, history, steps, goal);
+      const { undos, problems, changed } = planUndo(folder, history, steps, goal);
       // Only now, because steps that another headgate has under way are no obstacle until it ends.
-      refuseProblems([...problems, ...halfApplied(folder, history, steps, goal)]);
+      refuseProblems(
+        [...problems, ...halfApplied(folder, history, steps, goal)],
+        repairHint(changed, placeFlags(config)),
+      );
       if (undos.length === 0) return reportNothing(context, history);
       const applied = history.rows.filter(({ id }) => id !== builtIn.id).length;
       log.info({ phase: "lock", applied, undo: listNames(undos) }, "locked");
@@ -57,7 +73,11 @@ export async function rollBack(context: Context, folder: Folder): Promise<void> 
   });
 }
 
-function reportNothing({ log }: Context, history: History): void {
+function reportNothing({ log }: Context, history: History, elsewhere?: Elsewhere): void {
+  const refusal = elsewhere?.refusal;
+  if (refusal !== undefined) {
+    log.warn({ phase: "rollback", histories: refusal.problems }, wrongPlace);
+  }
   log.info({ phase: "rollback", newest: newestOf(history) }, "found nothing to undo");
 }
 

@@ -7,10 +7,13 @@ import { readSteps, type StepRow } from "../apply/step-table.ts";
 import type { Target } from "../apply/target.ts";
 import { HeadgateError } from "../errors.ts";
 import { askWhenReady, type Context } from "../look.ts";
+import type { Elsewhere } from "../migrations/elsewhere.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
-import { listNames, planMigrations, planProblems } from "../migrations/plan.ts";
+import { listNames, planMigrations, planProblems, repairHint } from "../migrations/plan.ts";
 import type { Session } from "../postgres/session.ts";
+import { placeFlags } from "../sets.ts";
+import { elsewhereOf } from "./elsewhere.ts";
 import { type LookWithSteps, lookWithSteps } from "./look-with-steps.ts";
 import { underLock } from "./under-lock.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
@@ -24,7 +27,10 @@ export type Stamp = {
   readonly reasons: ReadonlyMap<number, string>;
 };
 
-type StampLook = LookWithSteps & { readonly entries: readonly Entry[] };
+type StampLook = LookWithSteps & {
+  readonly entries: readonly Entry[];
+  readonly elsewhere: Elsewhere;
+};
 
 /**
  * Finds out what is to be recorded, and records it if that was confirmed: under the lock, in one transaction.
@@ -35,17 +41,17 @@ export async function stampHistory(
   migrations: readonly Migration[],
 ): Promise<Stamp> {
   const look = (session: Session, limit: AbortSignal): Promise<StampLook> =>
-    lookAtAll(context, session, limit);
+    lookAtAll(context, migrations, session, limit);
   if (context.config.stamp?.isConfirmed !== true) {
     const { session, answer } = await askWhenReady(context, { mustWrite: false }, look);
     session.end();
-    return planStamp(context, migrations, answer);
+    return judge(context, migrations, answer);
   }
   let stamp: Stamp | undefined;
   await underLock<StampLook, Locked>(context, {
     look,
     wants: (seen) => {
-      stamp = planStamp(context, migrations, seen);
+      stamp = judge(context, migrations, seen);
       return stamp.files.length > 0;
     },
     take: (session, seen) => takeHistoryLock(context, session, seen),
@@ -56,13 +62,22 @@ export async function stampHistory(
   return stamp ?? { files: [], recorded: [], reasons: new Map() };
 }
 
+/** @throws HeadgateError history_mismatch (65) also when the history is in another schema */
+function judge(context: Context, migrations: readonly Migration[], seen: StampLook): Stamp {
+  const stamp = planStamp(context, migrations, seen);
+  if (stamp.files.length > 0 && seen.elsewhere.refusal !== undefined) throw seen.elsewhere.refusal;
+  return stamp;
+}
+
 async function lookAtAll(
   context: Context,
+  migrations: readonly Migration[],
   session: Session,
   limit: AbortSignal,
 ): Promise<StampLook> {
   const look = await lookWithSteps(context, session, limit);
-  return { ...look, entries: await readTool(context, session, limit) };
+  const elsewhere = await elsewhereOf(context, session, migrations, look.history, limit);
+  return { ...look, elsewhere, entries: await readTool(context, session, limit) };
 }
 
 async function readTool(
@@ -133,7 +148,7 @@ function planStamp(
       "the history and the files disagree; nothing was written",
       {
         problems,
-        fix: "make them agree, then stamp; it never removes or replaces what is recorded",
+        fix: `make them agree, then stamp; it never removes or replaces what is recorded${repairHint(plan.changed, placeFlags(config))}`,
       },
     );
   }

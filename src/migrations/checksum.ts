@@ -15,12 +15,15 @@ export function checksumOf(fileName: string, text: string): string {
  * and Windows editors change those, and nobody means them as an edit.
  */
 export function isSameText(recorded: string, fileName: string, text: string): boolean {
-  if (recorded === checksumOf(fileName, text)) return true;
+  return recorded === checksumOf(fileName, text) || checksumsOf(fileName, text).includes(recorded);
+}
+
+/** Every checksum that counts as this text's. */
+export function checksumsOf(fileName: string, text: string): readonly string[] {
   const lf = withoutByteOrderMark(text).replaceAll("\r\n", "\n");
   const crlf = lf.replaceAll("\n", "\r\n");
-  return [lf, crlf, byteOrderMark + lf, byteOrderMark + crlf].some(
-    (variant) => recorded === checksumOf(fileName, variant),
-  );
+  const variants = new Set([text, lf, crlf, byteOrderMark + lf, byteOrderMark + crlf]);
+  return [...variants].map((variant) => checksumOf(fileName, variant));
 }
 
 /** The server takes a byte order mark for a syntax error; it is no part of the SQL. */

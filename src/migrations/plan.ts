@@ -68,14 +68,21 @@ export function planProblems(plan: Plan, failWhenAhead: boolean): string[] {
   ];
 }
 
-/** @throws HeadgateError history_mismatch (65) listing every reason not to go on */
-export function refuseUnlessSound(plan: Plan, failWhenAhead: boolean): void {
-  const refusal = refusalOf(plan, failWhenAhead);
+/**
+ * @param placeFlags what a command to type needs to mean this folder and this history
+ * @throws HeadgateError history_mismatch (65) listing every reason not to go on
+ */
+export function refuseUnlessSound(plan: Plan, failWhenAhead: boolean, placeFlags: string): void {
+  const refusal = refusalOf(plan, failWhenAhead, placeFlags);
   if (refusal !== undefined) throw refusal;
 }
 
 /** @returns the refusal to go on, with every reason for it; undefined when there is none */
-export function refusalOf(plan: Plan, failWhenAhead: boolean): HeadgateError | undefined {
+export function refusalOf(
+  plan: Plan,
+  failWhenAhead: boolean,
+  placeFlags: string,
+): HeadgateError | undefined {
   const problems = planProblems(plan, failWhenAhead);
   if (problems.length === 0) return undefined;
   return new HeadgateError(
@@ -83,16 +90,47 @@ export function refusalOf(plan: Plan, failWhenAhead: boolean): HeadgateError | u
     "the history and the files disagree; nothing was changed",
     {
       problems,
-      ...(plan.changed.length + plan.missing.length + plan.outOfOrder.length > 0
-        ? {}
-        : {
-            fix:
-              failWhenAhead && plan.ahead.length > 0
-                ? "deploy an image at least as new as the database"
-                : "correct the files",
-          }),
+      fix: fixOf(plan, failWhenAhead, placeFlags),
     },
   );
+}
+
+function fixOf(plan: Plan, failWhenAhead: boolean, placeFlags: string): string {
+  const { changed, missing, outOfOrder, ahead } = plan;
+  if (changed.length + missing.length + outOfOrder.length > 0) {
+    const restore = "restore the files that were applied; change the schema with a new file";
+    return `${restore}${repairHint(changed, placeFlags)}`;
+  }
+  return failWhenAhead && ahead.length > 0
+    ? "deploy an image at least as new as the database"
+    : "correct the files";
+}
+
+/** Whether the file had nothing in it when it was applied. */
+export const wasEmpty = ({ hash }: AppliedRow, { fileName }: Migration): boolean =>
+  ["", "\n"].some((text) => isSameText(hash, fileName, text));
+
+/** The command to type where files were changed and the history is to follow them; "" where none was. */
+export function repairHint(changed: Plan["changed"], placeFlags: string): string {
+  const idsOf = (entries: Plan["changed"]): string =>
+    entries
+      .map(({ row }) => row.id)
+      .toSorted((a, b) => a - b)
+      .join(",");
+  const command = (entries: Plan["changed"], flag: string): string =>
+    `\`headgate repair ${idsOf(entries)} ${flag} --reason "…"${placeFlags}\``;
+  const empty = changed.filter(({ row, migration }) => wasEmpty(row, migration));
+  const others = changed.filter((entry) => !empty.includes(entry));
+  return [
+    ...(others.length === 0
+      ? []
+      : [`; if the database has what they say now, ${command(others, "--accept")}`]),
+    ...(empty.length === 0
+      ? []
+      : [
+          `; ${listNames(empty.map(({ row }) => row))} had nothing in it when it was applied: if it is the newest, ${command(empty, "--forget")} lets it be applied`,
+        ]),
+  ].join("");
 }
 
 /** `4 add-index, 5 drop-old`, shortened when there are many. */

@@ -3,12 +3,14 @@ import { readPending } from "../apply/refuse.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
 import { isInvalid } from "../copy/objects.ts";
+import { elsewhereOf, warnOfUnread } from "../gate/elsewhere.ts";
 import { isSql, type Prepared, type PreparedSql } from "../gate/prepare-sets.ts";
 import { type Context, lookWhenReady } from "../look.ts";
 import { builtIn, type History, locateHistory, lookAtHistory } from "../migrations/history.ts";
 import { planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
 import { quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
+import { placeFlags } from "../sets.ts";
 import { withScratch } from "../scratch/with-scratch.ts";
 import { version } from "../version.ts";
 import type { FilePlan, PlanReport, SetPlan } from "./report.ts";
@@ -78,10 +80,19 @@ export async function makePlan(context: Context, sets: readonly Prepared[]): Pro
 }
 
 async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
-  const { config, signal } = prepared.context;
+  const { config, log, signal } = prepared.context;
   const { history } = await lookAtHistory(session, config.historyTable, signal);
   const plan = planMigrations(prepared.migrations, history);
-  refuseUnlessSound(plan, config.failWhenAhead);
+  refuseUnlessSound(plan, config.failWhenAhead, placeFlags(config));
+  const elsewhere = await elsewhereOf(
+    prepared.context,
+    session,
+    prepared.migrations,
+    history,
+    signal,
+  );
+  if (elsewhere.refusal !== undefined) throw elsewhere.refusal;
+  warnOfUnread(log, elsewhere);
   const place = await locateHistory(session, config.historyTable, signal);
   const rows = (place && (await readSteps(session, place, signal))) ?? [];
   refuseHalfUndone(plan.pending, rows);

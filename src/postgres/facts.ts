@@ -80,7 +80,7 @@ export function quoteTable(names: readonly string[]): string {
 /** SQL: whether the role has a right on a table; null where there is no such table. */
 export function mayOnTable(
   names: readonly string[],
-  right: "select" | "insert" | "delete",
+  right: "select" | "insert" | "update" | "delete",
 ): string {
   return `pg_catalog.has_table_privilege(pg_catalog.to_regclass(${quoteLiteral(quoteTable(names))})::oid, '${right}')`;
 }

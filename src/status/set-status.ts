@@ -5,4 +5,6 @@ export type SetStatus = {
   readonly json: object;
   readonly hasPending: boolean;
   readonly problems: readonly string[];
+  /** What to do about them, where it is more than what holds for all. */
+  readonly fix?: string;
 };

@@ -1,12 +1,21 @@
 import type { PreparedSql } from "../gate/prepare-sets.ts";
+import { elsewhereOf, warnOfUnread } from "../gate/elsewhere.ts";
 import { lookWhenReady } from "../look.ts";
+import type { Elsewhere } from "../migrations/elsewhere.ts";
+import { placeFlags } from "../sets.ts";
 import { undoStepsOf } from "../apply/half-undone.ts";
-import { type JournalRow, readJournal } from "../apply/journal.ts";
+import {
+  type Journal,
+  type JournalRow,
+  readJournal,
+  type Repair,
+  type RepairRow,
+} from "../apply/journal.ts";
 import { readSteps, type StepRow } from "../apply/step-table.ts";
 import { lockKeys } from "../lock/key.ts";
 import { findHolder } from "../lock/lock.ts";
 import { type AppliedRow, type History, locateHistory } from "../migrations/history.ts";
-import { type Plan, planMigrations, planProblems } from "../migrations/plan.ts";
+import { type Plan, planMigrations, refusalOf } from "../migrations/plan.ts";
 import type { Session } from "../postgres/session.ts";
 import { readUndoFiles } from "../migrations/undo-files.ts";
 import { splitStatements } from "../sql/statements.ts";
@@ -22,6 +31,8 @@ type Entry = {
   /** Null where the journal does not know: another tool applied it, or headgate before it kept one. */
   ms: number | null;
   by: { host: string; headgate: string; dbUser: string } | null;
+  /** What `headgate repair` did to its history row, where that was the last that happened to it. */
+  repaired?: { event: Repair; reason: string; at: string; host: string; dbUser: string };
 };
 
 /** Looks at a set of SQL files: what is applied, pending, changed, missing, or ahead. Reads only, also from a standby. */
@@ -36,15 +47,27 @@ export async function sqlStatus({ context, migrations }: PreparedSql): Promise<S
   const begun = await lookAtBegun(session, plan, located, config.migrationsDir, context.signal);
   const journal =
     located === undefined ? undefined : await readJournal(session, located, context.signal);
+  const elsewhere = await elsewhereOf(context, session, migrations, answer.history, context.signal);
   session.end();
+  warnOfUnread(context.log, elsewhere);
   const entries = listEntries(plan, answer.history, begun, journal);
-  const problems = planProblems(plan, config.failWhenAhead);
+  const refusal = refusalOf(plan, config.failWhenAhead, placeFlags(config)) ?? elsewhere.refusal;
+  const json = toJson(plan, entries, answer.history, config.historyTable.join("."));
   return {
-    text: toTable(entries),
-    json: toJson(plan, entries, answer.history, config.historyTable.join(".")),
+    text: `${toTable(entries)}${inWords(elsewhere)}`,
+    json:
+      elsewhere.refusal === undefined ? json : { ...json, elsewhere: elsewhere.refusal.problems },
     hasPending: plan.pending.length > 0,
-    problems,
+    problems: refusal?.problems ?? [],
+    ...(refusal === undefined ? {} : { fix: refusal.fix }),
   };
+}
+
+/** An error in words for people who asked for no error. */
+function inWords({ refusal }: Elsewhere): string {
+  if (refusal === undefined) return "";
+  const problems = refusal.problems.map((problem) => `  - ${problem}\n`).join("");
+  return `\n${refusal.message}\n${problems}  to do: ${refusal.fix}\n`;
 }
 
 type Begun = ReadonlyMap<number, Pick<Entry, "state" | "steps">>;
@@ -88,17 +111,20 @@ function listEntries(
   plan: Plan,
   history: History,
   begun: Begun,
-  journal: ReadonlyMap<number, JournalRow> = new Map(),
+  journal: Journal | undefined,
 ): Entry[] {
   const rows = new Map(history.rows.map((row) => [row.id, row]));
   const entry = ({ id, name }: { id: number; name: string }, state: string): Entry => {
     const row = rows.get(id);
-    const noted = row === undefined ? undefined : journal.get(id);
+    const noted = row === undefined ? undefined : journal?.runs.get(id);
+    const repair = journal?.repairs.get(id);
+    const isStill = (repair?.event === "accepted") === (row !== undefined);
     return {
       ...{ id, name, state },
       executedAt: row?.executedAt ?? null,
       ms: typeof noted?.ms === "number" ? Math.round(noted.ms) : null,
       by: noted === undefined ? null : byOf(noted),
+      ...(repair === undefined || !isStill ? {} : { repaired: repairedBy(repair) }),
     };
   };
   return [
@@ -113,6 +139,10 @@ function listEntries(
   ].toSorted((a, b) => a.id - b.id);
 }
 
+const repairedBy = (repair: RepairRow): NonNullable<Entry["repaired"]> => {
+  const { event, reason, at, host, dbUser } = repair;
+  return { event, reason, at, host, dbUser };
+};
 const byOf = ({ host, headgate, dbUser }: JournalRow): Entry["by"] => ({ host, headgate, dbUser });
 
 function toJson(plan: Plan, entries: readonly Entry[], history: History, table: string): object {
@@ -140,9 +170,16 @@ function toTable(entries: readonly Entry[]): string {
     entry.ms === null ? "" : `${entry.ms} ms`,
     entry.by === null ? "" : `${entry.by.dbUser} on ${entry.by.host}`,
     entry.name,
+    entry.repaired === undefined
+      ? ""
+      : `${entry.repaired.event}: ${entry.repaired.reason.replace(/\s+/g, " ")}`,
   ]);
-  const table = [["id", "state", "applied at", "took", "by", "name"], ...rows];
-  const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
+  const isRepaired = entries.some(({ repaired }) => repaired !== undefined);
+  const head = ["id", "state", "applied at", "took", "by", "name", isRepaired ? "repaired" : ""];
+  const table = [head, ...rows];
+  const widths = head
+    .map((_, at) => at)
+    .map((at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
   const isRight = (at: number): boolean => at === 0 || at === 3;
   const line = (row: readonly string[]): string =>
     row

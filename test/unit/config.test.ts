@@ -8,6 +8,7 @@ import { describeConfig } from "../../src/describe-config.ts";
 import { parseDuration } from "../../src/duration.ts";
 import { HeadgateError } from "../../src/errors.ts";
 import { commandHelp, helpText, optionsTable } from "../../src/help.ts";
+import { splitCommand } from "../../src/migrator/words.ts";
 import { commandNames, options, optionsOf, variableOf } from "../../src/options.ts";
 import { temporaryFolder } from "../helpers/cleanup.ts";
 
@@ -133,8 +134,9 @@ test("every option has its variable, which counts as the flag does", () => {
   writeFileSync(approved, '{"version": 1, "sets": []}');
   for (const command of commandNames) {
     for (const { name, kind, choices } of optionsOf(command)) {
-      // Without the last three nothing says what is wanted: they have no default to differ from.
-      if (["database-url", "done", "redo", "from"].includes(name)) continue;
+      // Without the last ones nothing says what is wanted: they have no default to differ from.
+      const needed = ["done", "redo", "from", "accept", "forget", "reason"];
+      if (["database-url", ...needed].includes(name)) continue;
       const own = {
         "migrator-state": "one,two",
         "notify-url": "https://hooks.example.com/x",
@@ -147,6 +149,7 @@ test("every option has its variable, which counts as the flag does", () => {
         run: ["--", "a"],
         resolve: ["7:2", "--redo"],
         stamp: ["2"],
+        repair: ["7", "--accept", "--reason", "why"],
         new: ["x"],
         completion: ["fish"],
       };
@@ -179,6 +182,33 @@ test("resolve takes one step, and one of --done and --redo", () => {
   assert.match(mistakes(["resolve", "7", "--done"]).join(), /"7" is not a step/);
   assert.match(mistakes(["resolve", "7:2"]).join(), /choose one of --done and --redo/);
   assert.match(mistakes(["resolve", "7:2", "8:1", "--redo"]).join(), /unexpected argument "8:1"/);
+});
+
+test("repair takes numbers, one of --accept and --forget, and a reason", () => {
+  const { repair } = configure(["repair", "7,03", "--accept", "--reason", " a formatter ran "]);
+  assert.deepEqual(repair, {
+    ...{ ids: [3, 7], change: "accept", reason: "a formatter ran", isConfirmed: false },
+  });
+  const because = ["--reason", "x"];
+  assert.equal(
+    configure(["repair", "7", "--forget", "--yes", ...because]).repair?.change,
+    "forget",
+  );
+  assert.match(mistakes(["repair", "--forget", ...because]).join(), /needs its ID/);
+  for (const operand of ["0", "seven", "3,", "3-5", "7:2", "99999999999"]) {
+    assert.match(
+      mistakes(["repair", operand, "--forget", ...because]).join(),
+      /start at 1/,
+      operand,
+    );
+  }
+  for (const flags of [[], ["--accept", "--forget"]]) {
+    const found = mistakes(["repair", "7", ...flags, "--reason", " "]).join("\n");
+    assert.match(found, /choose one of --accept and --forget\n--reason "…" is needed: say why/);
+  }
+  const inSets = { ...HERE, HEADGATE_SETS: '[{"name": "a"}, {"name": "b", "history-table": "b"}]' };
+  const found = mistakes(["repair", "7", "--forget", ...because], inSets).join();
+  assert.match(found, /HEADGATE_SETS is set, and `headgate repair` works on one folder/);
 });
 
 test("a variable of another command's option is left alone", () => {
@@ -233,7 +263,8 @@ test("help is one screen, names every command and option, and each command has e
       assert.ok(commandHelp(name).includes(variableOf(option.name)), option.name);
     }
     for (const line of commandHelp(name).split("examples:\n")[1]?.trim().split("\n") ?? []) {
-      const argv = line.trim().split(" ").slice(1);
+      const words = splitCommand(line.trim());
+      const argv = typeof words === "string" ? assert.fail(words) : words.slice(1);
       assert.deepEqual(mistakes(argv), [], `the example does not work: ${line}`);
     }
   }

@@ -90,7 +90,8 @@ for (const artifact of artifacts) {
       });
     const others = {
       "another database": migrate(server.url(await createDatabase(server))),
-      "another schema of the search path": migrate(inSchema("tenant_b")),
+      // The same files as those of the others, which a schema for each tenant is meant to have.
+      "another schema of the search path": migrate(inSchema("tenant_b"), "--new-history"),
       "another schema by name": migrate(inSchema("tenant_a"), "--history-table", "c.migrations"),
       "another table": migrate(inSchema("tenant_a"), "--history-table", "other"),
     };

@@ -128,6 +128,37 @@ for (const artifact of artifacts) {
 
   testOn(
     artifact,
+    "L7 a repair through PgBouncer takes the lock, and waits for one that has it",
+    async (t) => {
+      if (!requireOrSkip(t, hasPooler, noPooler)) return;
+      const database = await createDatabase(server);
+      const folder = makeMigrations(happy);
+      const env = { DATABASE_URL: pooled(database), HEADGATE_MIGRATIONS: folder };
+      const run = (...args: string[]) => runHeadgate(artifact, args, { env });
+      assert.equal((await run("migrate")).exitCode, 0);
+      addMigrations(folder, { "3_index-account-names.sql": "-- (c)\nSELECT 1;" });
+      const args = ["repair", "3", "--accept", "--reason", "a header", "--yes"];
+      const holder = await server.connect(database);
+      await holder.query("SELECT pg_advisory_lock(-8525285245963000605)");
+      const late = await run(...args, "--lock-wait", "200ms");
+      assert.equal(late.exitCode, 75, late.stderr);
+      await holder.end();
+      const { exitCode, stderr } = await run(...args);
+      assert.equal(exitCode, 0, stderr);
+      assert.equal((await run("verify")).exitCode, 0);
+      const forgotten = await run("repair", "3", "--forget", "--reason", "x", "--yes");
+      assert.equal(forgotten.exitCode, 0, forgotten.stderr);
+      const kept = "SELECT event, reason FROM migrations_journal WHERE reason <> '' ORDER BY at";
+      assert.deepEqual(await server.psql(database, kept), [
+        { event: "accepted", reason: "a header" },
+        { event: "forgotten", reason: "x" },
+      ]);
+      await assertNothingLocked(database);
+    },
+  );
+
+  testOn(
+    artifact,
     "L7 5 replicas run a migrator through PgBouncer: one runs it, without settings that the pooler would refuse",
     async (t) => {
       if (!requireOrSkip(t, hasPooler, noPooler)) return;

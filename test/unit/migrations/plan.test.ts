@@ -87,9 +87,9 @@ test("M6 a plan without problems is not refused, a defect of a file counts only 
     ...two,
     defects: [{ rule: "encoding", offset: 0, what: "is not valid UTF-8", fix: "save it" }],
   };
-  refuseUnlessSound(planMigrations([one, broken], history(row(one), row(two))), false);
+  refuseUnlessSound(planMigrations([one, broken], history(row(one), row(two))), false, "");
   assert.throws(
-    () => refuseUnlessSound(planMigrations([one, broken], history(row(one))), false),
+    () => refuseUnlessSound(planMigrations([one, broken], history(row(one))), false, ""),
     (error: { exitCode: number; problems: string[]; fix: string }) => {
       assert.equal(error.exitCode, 65);
       assert.deepEqual(error.problems, ["m/2_f2.sql: is not valid UTF-8; save it"]);
@@ -101,8 +101,8 @@ test("M6 a plan without problems is not refused, a defect of a file counts only 
 
 test("M7 being ahead is refused only where that was asked for", () => {
   const ahead = planMigrations([one], history(row(one), row(two)));
-  refuseUnlessSound(ahead, false);
-  assert.throws(() => refuseUnlessSound(ahead, true), { fix: /at least as new/ });
+  refuseUnlessSound(ahead, false, "");
+  assert.throws(() => refuseUnlessSound(ahead, true, ""), { fix: /at least as new/ });
 });
 
 test("M6 long lists of names are shortened", () => {
