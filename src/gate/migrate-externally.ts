@@ -5,24 +5,21 @@ import { HeadgateError } from "../errors.ts";
 import { migratorKeys } from "../lock/key.ts";
 import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
-import { judge, type Verdict } from "../migrator/judge.ts";
-import {
-  lookAtRuns,
-  recordEnd,
-  recordStart,
-  type RunLook,
-  type RunRecord,
-} from "../migrator/records.ts";
+import type { Verdict } from "../migrator/judge.ts";
+import { addColumns, notesOf, recordEnd, recordStart } from "../migrator/record-run.ts";
+import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
 import { endSessions, newApplicationName, sweepSessions } from "../migrator/sessions.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
+import { refuseUnlessRunApproved } from "./approved.ts";
 import { betweenHooks } from "./hooks.ts";
 import type { PreparedMigrator } from "./prepare-sets.ts";
 import { runMigrator } from "./run-migrator.ts";
 import { type Attempt, type Held, takeLock } from "./take-lock.ts";
 import { underLock } from "./under-lock.ts";
+import { aheadOf, judgeOf, refusalOfAhead } from "./verdict.ts";
 import { noSchema } from "./with-lock.ts";
 
 /** The lock of a migrator, and what the database says of it under the lock. */
@@ -32,7 +29,8 @@ type HeldForRun = Held & { readonly look: RunLook; readonly verdict: Verdict };
  * Brings the database up to the files by another tool: looks whether they are the ones that were applied, and only if
  * they may not be, takes the lock, looks again and runs it.
  * @param began is called when there is something to do
- * @throws HeadgateError as `underLock`, `betweenHooks` and `runMigrator` do
+ * @throws HeadgateError as `underLock`, `betweenHooks` and `runMigrator` do, and history_mismatch (65) where what is due
+ * is not what was approved
  */
 export async function migrateExternally(
   prepared: PreparedMigrator,
@@ -44,6 +42,7 @@ export async function migrateExternally(
     wants: (look) => isDue(prepared, judgeOf(prepared, look)),
     take: (session, look) => take(prepared, session, look),
     work: async (held) => {
+      refuseUnlessRunApproved(prepared, held.look);
       if (!isDue(prepared, held.verdict)) return;
       const why = held.verdict.kind === "due" ? held.verdict.why : "";
       context.log.info({ phase: "lock", why }, "locked");
@@ -54,34 +53,16 @@ export async function migrateExternally(
   });
 }
 
-export const judgeOf = ({ inputs }: PreparedMigrator, look: RunLook): Verdict =>
-  judge(look, inputs?.fingerprint);
-
 /** Says why nothing is to be done. @throws HeadgateError history_mismatch (65) with --on-ahead fail */
 function isDue({ context }: PreparedMigrator, verdict: Verdict): boolean {
   const { config, log } = context;
   if (verdict.kind === "due") return true;
   const refusal = refusalOfAhead(verdict, config.failWhenAhead);
   if (refusal !== undefined) throw refusal;
-  if (verdict.kind === "ahead") log.warn({ phase: "look", by: verdict.run.by }, aheadOf);
+  if (verdict.kind === "ahead")
+    log.warn({ phase: "look", by: verdict.run.by }, aheadOf(verdict.run));
   log.info({ phase: "look", since: verdict.run.startedAt }, "found nothing pending");
   return false;
-}
-
-export const aheadOf =
-  "found the database ahead of this image: a newer one's migrator has run after this one's; proceeding";
-
-/** @returns the refusal of a database that is ahead and must not be */
-export function refusalOfAhead(
-  verdict: Verdict,
-  failWhenAhead: boolean,
-): HeadgateError | undefined {
-  if (verdict.kind !== "ahead" || !failWhenAhead) return undefined;
-  return new HeadgateError(
-    "history_mismatch",
-    `the database is ahead of this image: ${verdict.run.by} ran a newer one's migrator at ${verdict.run.startedAt}`,
-    { fix: "deploy the newer image, or undo its migrations with the migrator" },
-  );
 }
 
 async function take(
@@ -145,7 +126,7 @@ async function runAndRecord(
   const { context, set, place, inputs } = prepared;
   const { session } = held;
   const application = newApplicationName(hostname());
-  const id = await begin(prepared, held, application);
+  const begun = await begin(prepared, held, application);
   const unwanted = openRun(held.look)?.application;
   const lock = { ...held, ...(unwanted === undefined ? {} : { unwanted }) };
   const plan = { ...(set.name === undefined ? {} : { set: set.name }), pending: [] };
@@ -158,12 +139,14 @@ async function runAndRecord(
     await sweepSessions(session, application);
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
-    if (id !== undefined) await session.afterwards(recordEnd(place, id, "failed", false));
+    if (begun !== undefined) await recordFailure(prepared, session, begun);
     throw error;
   }
-  if (id === undefined) return;
+  if (begun === undefined) return;
+  const { id, hasNotes } = begun;
   const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
-  await session.query(recordEnd(place, id, "succeeded", hasState), context.signal);
+  const end = { outcome: "succeeded", hasState, hasNotes } as const;
+  await session.query(recordEnd(place, id, end), context.signal);
   if (inputs !== undefined && !hasState && place.state.length > 0) {
     const tables = place.state.map((names) => names.join("."));
     const doubt =
@@ -194,15 +177,35 @@ async function stateIsThere(
   return (await lookAtRuns(session, place, context.signal)).state !== undefined;
 }
 
-/** @returns the record's id; undefined when there can be none, and then the migrator runs at every start */
+/** How far it came is noted, too: an older image compares it with what it finds. */
+async function recordFailure(
+  { place }: PreparedMigrator,
+  session: Session,
+  { id, hasNotes }: Begun,
+): Promise<void> {
+  const end = { outcome: "failed", hasNotes } as const;
+  const hasState = place.state.length > 0;
+  await session.afterwards(recordEnd(place, id, { ...end, hasState }));
+  // The tables may not be there, or not for us.
+  if (hasState && session.failed())
+    await session.afterwards(recordEnd(place, id, { ...end, hasState: false }));
+}
+
+/** The record of a run, and whether its table has a place for what the migrator's own tables hold. */
+type Begun = { readonly id: number; readonly hasNotes: boolean };
+
+/** @returns undefined when there can be no record, and then the migrator runs at every start */
 async function begin(
-  { context, set, place, inputs }: PreparedMigrator,
-  { session, look }: HeldForRun,
+  prepared: PreparedMigrator,
+  held: HeldForRun,
   application: string,
-): Promise<number | undefined> {
+): Promise<Begun | undefined> {
+  const { context, set, place, inputs } = prepared;
+  const { session, look } = held;
   const { config, log, signal } = context;
+  const own = { inputs: inputs?.fingerprint ?? "", versions: inputs?.versions ?? null };
   const run = {
-    ...{ inputs: inputs?.fingerprint ?? "", application, graceMs: config.stopGraceMs },
+    ...{ inputs: own.inputs, application, graceMs: config.stopGraceMs },
     ...{ by: nameApplication(hostname()), command: set.command.join(" ") },
     tableExists: look.exists,
   };
@@ -210,7 +213,9 @@ async function begin(
     const [schema, table] = place.table;
     if (!look.exists && table !== undefined && schema !== undefined)
       await createSchema(session, schema, signal);
-    return await recordStart(session, place, run, signal);
+    const hasNotes = look.isFull || (await addNotes(prepared, session));
+    const notes = hasNotes ? { notes: notesOf(look, own) } : {};
+    return { id: await recordStart(session, place, { ...run, ...notes }, signal), hasNotes };
   } catch (error) {
     if (!isServerError(error) || error.code !== "42501") throw error;
     const table = place.table.join(".");
@@ -220,5 +225,21 @@ async function begin(
       "cannot record the run; it will run at every start",
     );
     return undefined;
+  }
+}
+
+/** @returns whether the table of records has all columns now */
+async function addNotes({ context, place }: PreparedMigrator, session: Session): Promise<boolean> {
+  try {
+    await addColumns(session, place, context.signal);
+    return true;
+  } catch (error) {
+    if (!isServerError(error) || !["42501", "55P03"].includes(error.code)) throw error;
+    const table = place.table.join(".");
+    const reason = `${error.message} (${describeSqlState(error.code)})`;
+    const lack =
+      "cannot add columns to the table of an older version; an older image will run its migrator beside a newer one";
+    context.log.warn({ phase: "migrator", table, reason }, lack);
+    return false;
   }
 }
