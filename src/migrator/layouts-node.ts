@@ -67,8 +67,9 @@ export function nodePgMigrate({ read, find }: ProjectFiles): Located | string | 
     const script = withoutComments(read(file) ?? "");
     for (const value of valuesOf(script, "migrations-dir")) {
       // A YAML value ends with its line, and needs no quotes.
-      const [line = ""] = value.split("\n");
-      const text = /^[\w./-]+$/.test(line.trim()) ? JSON.stringify(line.trim()) : value;
+      const [line = ""] = value.split("\n").map((each) => each.trim());
+      const isBare = /\.ya?ml$/.test(file) && /^[\w./-]+$/.test(line);
+      const text = isBare ? JSON.stringify(line) : value;
       const paths = pathsIn(text, ".");
       if (paths === unreadable) return notPlain(file);
       folders.push(...paths);

@@ -54,7 +54,7 @@ export function flyway({ read, find, environment }: ProjectFiles): Located | str
 }
 
 /** The changelog that liquibase.properties or the environment names, and all that it includes. */
-export function liquibase({ read, environment }: ProjectFiles): Located | string | undefined {
+export function liquibase({ read, find, environment }: ProjectFiles): Located | string | undefined {
   const file = environment["LIQUIBASE_DEFAULTS_FILE"] ?? "liquibase.properties";
   const text = read(file) ?? "";
   const key = "(?:liquibase\\.command\\.)?change-?log-?file";
@@ -66,22 +66,24 @@ export function liquibase({ read, environment }: ProjectFiles): Located | string
     ".";
   const homes = search.split(",").map((home) => home.trim());
   const found = new Set<string>();
+  const lost: string[] = [];
   const visit = (path: string, from: string): void => {
-    for (const place of [from, ...homes].map((home) =>
-      join(home, path.replace("classpath:", "")),
-    )) {
+    const places = [from, ...homes].map((home) => join(home, path.replace("classpath:", "")));
+    const known = places.filter((place) => find([changesAt(place)]).length > 0);
+    if (known.length === 0) lost.push(path);
+    for (const place of known) {
       if (found.has(place)) continue;
       found.add(place);
       for (const name of mentionedIn(read(place) ?? "")) visit(name, dirname(place));
     }
   };
   visit(root, ".");
-  const kinds = "{xml,yaml,yml,json,sql}";
-  return {
-    migrations: [...found].map((path) => (/\.\w+$/.test(path) ? path : `${path}/**/*.${kinds}`)),
-    others: [file],
-  };
+  if (lost.length > 0) return `the changelog names ${lost.join(", ")}, which is not there`;
+  return { migrations: [...found].map(changesAt), others: [file] };
 }
+
+const changesAt = (path: string): string =>
+  /\.\w+$/.test(path) ? path : `${path}/**/*.{xml,yaml,yml,json,sql}`;
 
 /** The files and folders that a changelog includes, in any of its languages. */
 const mentionedIn = (changelog: string): readonly string[] =>

@@ -72,7 +72,7 @@ export function pathsIn(expression: string, folder: string): readonly string[] |
       return "";
     },
   );
-  const isPath = /^(?:(?:path\.)?(?:join|resolve)\(|[\s,+)]|as const)*$/.test(rest);
+  const isPath = /^(?:(?:\(0, ?)?(?:[\w$]+\.)*(?:join|resolve)\)?\(|[\s,+)]|as const)*$/.test(rest);
   if (!isPath || literals.length === 0 || literals.some((text) => text.includes("${")))
     return unreadable;
   return [literals.join("/")];
