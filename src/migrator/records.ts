@@ -164,7 +164,7 @@ function stateOf(row: Record<string, unknown>): StateLook {
   const { state, state_rows: rows, pointers } = row;
   if (typeof state !== "string") return { stateMissing: "no --migrator-state is named" };
   const known = Array.isArray(pointers) && pointers.every((each) => typeof each === "string");
-  return { state, rows: Number(rows), ...(known ? { pointers: pointers as string[] } : {}) };
+  return { state, rows: Number(rows), ...(known ? { pointers } : {}) };
 }
 
 function readRuns(row: Record<string, unknown>): Pick<RunLook, "runs" | "isFull"> {
