@@ -46,9 +46,9 @@ export async function migrateExternally(
       if (!isDue(prepared, held.verdict)) return;
       const why = held.verdict.kind === "due" ? held.verdict.why : "";
       context.log.info({ phase: "lock", why }, "locked");
-      await endEarlierRun(context, held);
+      const settled = await afterEarlierRun(prepared, held);
       began(prepared.set.command.join(" "));
-      await runAndRecord(prepared, held, why);
+      await runAndRecord(prepared, settled, why);
     },
   });
 }
@@ -87,6 +87,16 @@ const noticeMs = 1500;
 const pauseMs = 200;
 /** Nothing waits for this but the exit. */
 const sweepMs = 2000;
+
+/** Looks once more where an earlier run has been ended: it may have gone on until then. */
+async function afterEarlierRun(prepared: PreparedMigrator, held: HeldForRun): Promise<HeldForRun> {
+  const { context, place } = prepared;
+  if (openRun(held.look) === undefined) return held;
+  await endEarlierRun(context, held);
+  const look = await lookAtRuns(held.session, place, context.signal);
+  refuseUnlessRunApproved(prepared, look);
+  return { ...held, look };
+}
 
 /**
  * A run that never recorded its end may still go on: its headgate was killed, or cut off and has not noticed yet. Its

@@ -66,7 +66,7 @@ function isAhead(look: RunLook, base: RunRecord, last: RunRecord, files: ImageFi
   if (pointers !== undefined && revisions !== undefined)
     return pointers.some((pointer) => !revisions.includes(pointer));
   // Those of older versions have nothing to compare with.
-  if (base.changes === null || base.rows === null || rows === undefined) return false;
+  if (base.rows === null || rows === undefined) return false;
   // Most tables have a row for each migration: fewer of them means that some were taken back.
   if (rows !== base.rows) return rows > base.rows;
   const isFromBefore =

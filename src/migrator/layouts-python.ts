@@ -52,8 +52,8 @@ export function django({ read, find, environment }: ProjectFiles): Located | str
   const active = (environment["DJANGO_SETTINGS_MODULE"] ?? byDefault ?? "").replaceAll(".", "/");
   const modules: string[] = [];
   for (const file of find([
-    "**/settings.py",
-    "**/settings/**/*.py",
+    "{*,*/*,*/*/*}/settings.py",
+    "{*,*/*,*/*/*}/settings/*.py",
     `${active}{.py,/__init__.py}`,
   ])) {
     if (file.includes("site-packages/")) continue;

@@ -258,6 +258,13 @@ test("M7 a correction of the same migrations counts as the release that it corre
   assert.equal(verdict(rows, "2"), "due");
   assert.equal(verdict(rows, "1", { versions: "v" }), "due", "nothing is on top: it is run");
   assert.equal(verdict(rows.slice(0, 1), "1", { versions: "v" }), "due");
+  const [ours] = rows;
+  assert.ok(ours);
+  const underWay: Row = ["b", null, "started", { versions: "w" }];
+  assert.equal(verdict([ours, underWay], "2", { versions: "v" }), "ahead");
+  assert.equal(verdict([ours, underWay], "1", { versions: "v" }), "due", "nor is anything yet");
+  const twin: Row = ["a2", "2", "failed", { versions: "v" }];
+  assert.equal(verdict([ours, twin], "2", { versions: "v" }), "due", "it is no newer one");
 });
 
 test("M7 where the table points at a version, one that the image has is never ahead of it", () => {
