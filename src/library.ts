@@ -28,8 +28,10 @@ export async function checkMigrations(
   const config = readConfig(command, env, new Set());
   const sets = await prepareSets({
     ...{ config, log: silent, signal: new AbortController().signal },
+    // What is named there may say where migrations are.
+    environment: () => textsOf(env),
     // Nothing is started here, and nothing written.
-    ...{ environment: () => ({}), redact: (text) => text },
+    redact: (text) => text,
     ...{ print: () => 0, summarize: () => undefined },
   });
   const states = await lookAtSets(sets, { waitTimeoutMs: 0, authGraceMs: 0 });
@@ -40,3 +42,8 @@ export async function checkMigrations(
   });
   return { upToDate: pending.length === 0 && problems.length === 0, pending, problems };
 }
+
+const textsOf = (env: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );

@@ -23,6 +23,8 @@ export type MigratorSet = {
   readonly command: readonly string[];
   readonly directory: string;
   readonly inputs: readonly string[];
+  /** The tool whose layout they are; absent where they are named. */
+  readonly layout?: string;
   readonly state: readonly (readonly string[])[];
   /** Where headgate records its runs. */
   readonly historyTable: readonly string[];
@@ -127,6 +129,7 @@ function readSet(
     command: typeof command === "string" ? [] : command,
     directory: texts["migrator-dir"] ?? ".",
     inputs: inputs.length === 0 ? (preset?.inputs ?? []) : inputs,
+    ...(inputs.length === 0 && preset !== undefined ? { layout: migrator } : {}),
     state: (state.length === 0 ? (preset?.state ?? []) : state).map((text) =>
       table("migrator-state", text),
     ),

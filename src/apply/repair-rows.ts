@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { AppliedRow } from "../migrations/history.ts";
 import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { durably } from "../postgres/session-settings.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
 import { addReason, createJournal, journalTable } from "./journal.ts";
 import { askRights, mustBeAllowed } from "./prepare-history.ts";
@@ -47,7 +48,8 @@ export async function repairRows(
         : [accept(prepared, row, file, reason)],
     ),
   ];
-  const sql = `begin; set local lock_timeout = '${longestWait}'; ${statements.join("; ")}; commit`;
+  const settings = `${durably(target)}set local lock_timeout = '${longestWait}'`;
+  const sql = `begin; ${settings}; ${statements.join("; ")}; commit`;
   try {
     await recording(target, "the repair", () => session.query(sql, signal));
   } catch (error) {

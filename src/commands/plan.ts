@@ -4,7 +4,7 @@ import { prepareSets } from "../gate/prepare-sets.ts";
 import type { Context } from "../look.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import { toMarkdown, toText } from "../plan/print-plan.ts";
-import { failLevels, type PlanReport } from "../plan/report.ts";
+import { failLevels, type PlanReport, whatIsDue } from "../plan/report.ts";
 import type { PlanRequest } from "../requests/plan.ts";
 
 /** `headgate plan`: what `migrate` would do, statement by statement. Reads the catalog only; tries out on a scratch copy. */
@@ -28,7 +28,7 @@ export async function plan(context: Context): Promise<number> {
 }
 
 /** What `migrate --plan` compares stays to the letter: a password may be a word that a file is named after. */
-const compared = new Set(["name", "checksum", "historyTable", "fingerprint"]);
+const compared = new Set(["name", "checksum", "historyTable", "fingerprint", "state"]);
 
 /** Loaded only here, because it takes 5 ms under Bun. */
 const isTerminal = (): boolean => process.getBuiltinModule("node:tty").isatty(1);
@@ -47,7 +47,12 @@ function keep(path: string, text: string): void {
 
 function refuseDangers({ sets }: PlanReport, level: string): void {
   const names = failLevels[level] ?? [];
-  const problems = sets.flatMap(({ pending }) =>
+  const unknown = sets.flatMap(({ migrator }) =>
+    migrator === null || migrator.due === null
+      ? []
+      : [`\`${migrator.command}\`: unknown: ${whatIsDue(migrator)}`],
+  );
+  const known = sets.flatMap(({ pending }) =>
     pending.flatMap(({ path, statements }) =>
       statements.flatMap(({ line, findings }) =>
         findings
@@ -56,6 +61,8 @@ function refuseDangers({ sets }: PlanReport, level: string): void {
       ),
     ),
   );
+  // Every level has what is unknown.
+  const problems = [...unknown, ...known];
   if (problems.length === 0) return;
   throw new HeadgateError("dangerous", `the plan has what --fail-on ${level} refuses`, {
     problems,

@@ -1,7 +1,8 @@
 import { hostname } from "node:os";
 import type { Target } from "../apply/target.ts";
 import type { Context } from "../look.ts";
-import { lookAtRuns, recordEnd, recordStart, type RecordPlace } from "../migrator/records.ts";
+import { recordEnd, recordStart } from "../migrator/record-run.ts";
+import { lookAtRuns, type RecordPlace } from "../migrator/records.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { durably } from "../postgres/session-settings.ts";
 import type { Session } from "../postgres/session.ts";
@@ -45,5 +46,6 @@ export async function keepChecked(
   };
   const id = await recordStart(session, place, run, signal);
   await work();
-  await session.query(`${durably(target)}${recordEnd(place, id, "succeeded", false)}`, signal);
+  const end = { outcome: "succeeded", hasState: false, hasNotes: false } as const;
+  await session.query(`${durably(target)}${recordEnd(place, id, end)}`, signal);
 }

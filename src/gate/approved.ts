@@ -1,10 +1,13 @@
 import { HeadgateError } from "../errors.ts";
-import { lookWhenReady } from "../look.ts";
+import { askWhenReady, lookWhenReady } from "../look.ts";
+import { notesOf } from "../migrator/record-run.ts";
+import { lookAtRuns, type RunLook } from "../migrator/records.ts";
 import { builtIn, type History } from "../migrations/history.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { planMigrations } from "../migrations/plan.ts";
 import type { Approval, ApprovedFile } from "../requests/approval.ts";
-import { isSql, type Prepared, type PreparedSql } from "./prepare-sets.ts";
+import { isSql, type Prepared, type PreparedMigrator, type PreparedSql } from "./prepare-sets.ts";
+import { judgeOf } from "./verdict.ts";
 
 /**
  * Holds all sets to the plan that was approved, before the first of them is touched.
@@ -19,7 +22,7 @@ export async function refuseUnlessApproved(sets: readonly Prepared[]): Promise<v
     const name = prepared.set.name === undefined ? "" : `${prepared.set.name}: `;
     const found = isSql(prepared)
       ? await lookForDifferences(approval, prepared)
-      : migratorDifferences(approval, prepared);
+      : await lookForRunDifferences(approval, prepared);
     problems.push(...found.map((problem) => `${name}${problem}`));
   }
   const known = sets.map(({ set }) => set.name ?? null);
@@ -33,6 +36,12 @@ export async function refuseUnlessApproved(sets: readonly Prepared[]): Promise<v
 export function refuseUnlessSetApproved(prepared: PreparedSql, history: History): void {
   const { approval } = prepared.context.config;
   if (approval !== undefined) refuse(approval, differences(approval, prepared, history));
+}
+
+/** The same for a migrator. */
+export function refuseUnlessRunApproved(prepared: PreparedMigrator, look: RunLook): void {
+  const { approval } = prepared.context.config;
+  if (approval !== undefined) refuse(approval, migratorDifferences(approval, prepared, look));
 }
 
 function refuse({ path }: Approval, problems: readonly string[]): void {
@@ -105,9 +114,23 @@ function compare(
 
 const describe = ({ id, name }: ApprovedFile): string => `${id} ${name}`;
 
+async function lookForRunDifferences(
+  approval: Approval,
+  prepared: PreparedMigrator,
+): Promise<string[]> {
+  const { context, place } = prepared;
+  const { session, answer } = await askWhenReady(context, { mustWrite: true }, (asked, limit) =>
+    lookAtRuns(asked, place, limit),
+  );
+  session.end();
+  return migratorDifferences(approval, prepared, answer);
+}
+
+/** Where a run may begin: at the state that the plan was made for, or where a try of the same files has left it. */
 function migratorDifferences(
   approval: Approval,
-  prepared: Exclude<Prepared, PreparedSql>,
+  prepared: PreparedMigrator,
+  look: RunLook,
 ): string[] {
   const { set, inputs, context } = prepared;
   const approved = findSet(approval, set);
@@ -118,9 +141,18 @@ function migratorDifferences(
   if (inputs === undefined) {
     return [`nothing tells what \`${command}\` would do; name its files with --migrator-inputs`];
   }
-  return inputs.fingerprint === approved.migrator.fingerprint
+  if (inputs.fingerprint !== approved.migrator.fingerprint)
+    return [`the files of \`${command}\` are others than were approved`];
+  // What was approved is done.
+  if (judgeOf(prepared, look).kind === "current") return [];
+  const { stateBefore } = notesOf(look, { inputs: inputs.fingerprint, versions: null });
+  if (stateBefore === null) {
+    const why = look.stateMissing ?? "the state before is not known";
+    return [`nothing tells what \`${command}\` has applied (${why}); see --migrator-state`];
+  }
+  return stateBefore === approved.migrator.state
     ? []
-    : [`the files of \`${command}\` are others than were approved`];
+    : [`what \`${command}\` has applied to the database is other than when the plan was approved`];
 }
 
 function findSet(approval: Approval, set: Prepared["set"]): Approval["sets"][number] | string {

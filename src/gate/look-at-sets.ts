@@ -4,9 +4,9 @@ import { listNames, planMigrations, refusalOf } from "../migrations/plan.ts";
 import { lookAtRuns } from "../migrator/records.ts";
 import { isUnchecked } from "./after-check.ts";
 import { elsewhereOf } from "./elsewhere.ts";
-import { aheadOf, judgeOf, refusalOfAhead } from "./migrate-externally.ts";
 import { placeFlags } from "../sets.ts";
 import { isSql, type Prepared, type PreparedMigrator, type PreparedSql } from "./prepare-sets.ts";
+import { describeAhead, judgeOf, refusalOfAhead } from "./verdict.ts";
 
 /** How far one set is, as `verify` and /health tell it. */
 export type SetState = {
@@ -76,9 +76,13 @@ async function lookAtRun(prepared: PreparedMigrator, need: Need): Promise<SetSta
     return { pending: [verdict.why], summary: `${command} is to be run: ${verdict.why}` };
   }
   const refusal = refusalOfAhead(verdict, context.config.failWhenAhead);
+  const refused = refusal === undefined ? {} : { refusal };
+  if (verdict.kind === "ahead") {
+    const ahead = describeAhead(verdict.run);
+    return { pending: [], ...refused, ahead, summary: `ahead of this image: ${ahead}` };
+  }
   const summary = `as ${command} left it at ${verdict.run.startedAt}, none pending`;
-  const ahead = verdict.kind === "ahead" ? { ahead: aheadOf } : {};
-  return { pending: [], ...(refusal === undefined ? {} : { refusal }), ...ahead, summary };
+  return { pending: [], ...refused, summary };
 }
 
 function notToBeKnown(command: readonly string[], { config }: Context): HeadgateError {

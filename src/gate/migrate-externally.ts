@@ -5,25 +5,22 @@ import { HeadgateError } from "../errors.ts";
 import { migratorKeys } from "../lock/key.ts";
 import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
-import { judge, type Verdict } from "../migrator/judge.ts";
-import {
-  lookAtRuns,
-  recordEnd,
-  recordStart,
-  type RunLook,
-  type RunRecord,
-} from "../migrator/records.ts";
+import type { Verdict } from "../migrator/judge.ts";
+import { addColumns, notesOf, recordEnd, recordStart } from "../migrator/record-run.ts";
+import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
 import { endSessions, newApplicationName, sweepSessions } from "../migrator/sessions.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { commitOfAll, durably } from "../postgres/session-settings.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
+import { refuseUnlessRunApproved } from "./approved.ts";
 import { betweenHooks } from "./hooks.ts";
 import type { PreparedMigrator } from "./prepare-sets.ts";
 import { runMigrator } from "./run-migrator.ts";
 import { type Attempt, type Held, takeLock } from "./take-lock.ts";
 import { underLock } from "./under-lock.ts";
+import { aheadOf, judgeOf, refusalOfAhead } from "./verdict.ts";
 import { noSchema } from "./with-lock.ts";
 
 /** The lock of a migrator, and what the database says of it under the lock. */
@@ -33,7 +30,8 @@ type HeldForRun = Held & { readonly look: RunLook; readonly verdict: Verdict };
  * Brings the database up to the files by another tool: looks whether they are the ones that were applied, and only if
  * they may not be, takes the lock, looks again and runs it.
  * @param began is called when there is something to do
- * @throws HeadgateError as `underLock`, `betweenHooks` and `runMigrator` do
+ * @throws HeadgateError as `underLock`, `betweenHooks` and `runMigrator` do, and history_mismatch (65) where what is due
+ * is not what was approved
  */
 export async function migrateExternally(
   prepared: PreparedMigrator,
@@ -45,18 +43,16 @@ export async function migrateExternally(
     wants: (look) => isDue(prepared, judgeOf(prepared, look)),
     take: (session, look) => take(prepared, session, look),
     work: async (held) => {
+      refuseUnlessRunApproved(prepared, held.look);
       if (!isDue(prepared, held.verdict)) return;
       const why = held.verdict.kind === "due" ? held.verdict.why : "";
       context.log.info({ phase: "lock", why }, "locked");
-      await endEarlierRun(context, held);
+      const settled = await afterEarlierRun(prepared, held);
       began(prepared.set.command.join(" "));
-      await runAndRecord(prepared, held, why);
+      await runAndRecord(prepared, settled, why);
     },
   });
 }
-
-export const judgeOf = ({ inputs }: PreparedMigrator, look: RunLook): Verdict =>
-  judge(look, inputs?.fingerprint);
 
 /** Says why nothing is to be done. @throws HeadgateError history_mismatch (65) with --on-ahead fail */
 function isDue({ context }: PreparedMigrator, verdict: Verdict): boolean {
@@ -64,25 +60,10 @@ function isDue({ context }: PreparedMigrator, verdict: Verdict): boolean {
   if (verdict.kind === "due") return true;
   const refusal = refusalOfAhead(verdict, config.failWhenAhead);
   if (refusal !== undefined) throw refusal;
-  if (verdict.kind === "ahead") log.warn({ phase: "look", by: verdict.run.by }, aheadOf);
+  if (verdict.kind === "ahead")
+    log.warn({ phase: "look", by: verdict.run.by }, aheadOf(verdict.run));
   log.info({ phase: "look", since: verdict.run.startedAt }, "found nothing pending");
   return false;
-}
-
-export const aheadOf =
-  "found the database ahead of this image: a newer one's migrator has run after this one's; proceeding";
-
-/** @returns the refusal of a database that is ahead and must not be */
-export function refusalOfAhead(
-  verdict: Verdict,
-  failWhenAhead: boolean,
-): HeadgateError | undefined {
-  if (verdict.kind !== "ahead" || !failWhenAhead) return undefined;
-  return new HeadgateError(
-    "history_mismatch",
-    `the database is ahead of this image: ${verdict.run.by} ran a newer one's migrator at ${verdict.run.startedAt}`,
-    { fix: "deploy the newer image, or undo its migrations with the migrator" },
-  );
 }
 
 async function take(
@@ -107,6 +88,16 @@ const noticeMs = 1500;
 const pauseMs = 200;
 /** Nothing waits for this but the exit. */
 const sweepMs = 2000;
+
+/** Looks once more where an earlier run has been ended: it may have gone on until then. */
+async function afterEarlierRun(prepared: PreparedMigrator, held: HeldForRun): Promise<HeldForRun> {
+  const { context, place } = prepared;
+  if (openRun(held.look) === undefined) return held;
+  await endEarlierRun(context, held);
+  const look = await lookAtRuns(held.session, place, context.signal);
+  refuseUnlessRunApproved(prepared, look);
+  return { ...held, look };
+}
 
 /**
  * A run that never recorded its end may still go on: its headgate was killed, or cut off and has not noticed yet. Its
@@ -146,7 +137,7 @@ async function runAndRecord(
   const { context, set, place, inputs } = prepared;
   const { session } = held;
   const application = newApplicationName(hostname());
-  const id = await begin(prepared, held, application);
+  const begun = await begin(prepared, held, application);
   const unwanted = openRun(held.look)?.application;
   const lock = { ...held, ...(unwanted === undefined ? {} : { unwanted }) };
   const plan = { ...(set.name === undefined ? {} : { set: set.name }), pending: [] };
@@ -160,14 +151,15 @@ async function runAndRecord(
     await sweepSessions(session, application);
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
-    const end = id === undefined ? commitOfAll : recordEnd(place, id, "failed", false);
-    await session.afterwards(`${durably(held)}${end}`);
+    if (begun === undefined) await session.afterwards(commitOfAll);
+    else await recordFailure(prepared, held, begun);
     throw error;
   }
-  if (id === undefined) return;
+  if (begun === undefined) return;
+  const { id, hasNotes } = begun;
   const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
-  const end = recordEnd(place, id, "succeeded", hasState);
-  await session.query(`${durably(held)}${end}`, context.signal);
+  const end = { outcome: "succeeded", hasState, hasNotes } as const;
+  await session.query(`${durably(held)}${recordEnd(place, id, end)}`, context.signal);
   if (inputs !== undefined && !hasState && place.state.length > 0) {
     const tables = place.state.map((names) => names.join("."));
     const doubt =
@@ -211,15 +203,38 @@ async function stateIsThere(
   return (await lookAtRuns(session, place, context.signal)).state !== undefined;
 }
 
-/** @returns the record's id; undefined when there can be none, and then the migrator runs at every start */
+/** How far it came is noted, too: an older image compares it with what it finds. */
+async function recordFailure(
+  { place }: PreparedMigrator,
+  held: HeldForRun,
+  { id, hasNotes }: Begun,
+): Promise<void> {
+  const { session } = held;
+  const record = (hasState: boolean): Promise<void> =>
+    session.afterwards(
+      `${durably(held)}${recordEnd(place, id, { outcome: "failed", hasNotes, hasState })}`,
+    );
+  const hasState = place.state.length > 0;
+  await record(hasState);
+  // The tables may not be there, or not for us.
+  if (hasState && session.failed()) await record(false);
+}
+
+/** The record of a run, and whether its table has a place for what the migrator's own tables hold. */
+type Begun = { readonly id: number; readonly hasNotes: boolean };
+
+/** @returns undefined when there can be no record, and then the migrator runs at every start */
 async function begin(
-  { context, set, place, inputs }: PreparedMigrator,
-  { session, look }: HeldForRun,
+  prepared: PreparedMigrator,
+  held: HeldForRun,
   application: string,
-): Promise<number | undefined> {
+): Promise<Begun | undefined> {
+  const { context, set, place, inputs } = prepared;
+  const { session, look } = held;
   const { config, log, signal } = context;
+  const own = { inputs: inputs?.fingerprint ?? "", versions: inputs?.versions ?? null };
   const run = {
-    ...{ inputs: inputs?.fingerprint ?? "", application, graceMs: config.stopGraceMs },
+    ...{ inputs: own.inputs, application, graceMs: config.stopGraceMs },
     ...{ by: nameApplication(hostname()), command: set.command.join(" ") },
     tableExists: look.exists,
   };
@@ -227,7 +242,9 @@ async function begin(
     const [schema, table] = place.table;
     if (!look.exists && table !== undefined && schema !== undefined)
       await createSchema(session, schema, signal);
-    return await recordStart(session, place, run, signal);
+    const hasNotes = look.isFull || (await addNotes(prepared, session));
+    const notes = hasNotes ? { notes: notesOf(look, own) } : {};
+    return { id: await recordStart(session, place, { ...run, ...notes }, signal), hasNotes };
   } catch (error) {
     if (!isServerError(error) || error.code !== "42501") throw error;
     const table = place.table.join(".");
@@ -237,5 +254,21 @@ async function begin(
       "cannot record the run; it will run at every start",
     );
     return undefined;
+  }
+}
+
+/** @returns whether the table of records has all columns now */
+async function addNotes({ context, place }: PreparedMigrator, session: Session): Promise<boolean> {
+  try {
+    await addColumns(session, place, context.signal);
+    return true;
+  } catch (error) {
+    if (!isServerError(error) || !["42501", "55P03"].includes(error.code)) throw error;
+    const table = place.table.join(".");
+    const reason = `${error.message} (${describeSqlState(error.code)})`;
+    const lack =
+      "cannot add columns to the table of an older version; an older image will run its migrator beside a newer one";
+    context.log.warn({ phase: "migrator", table, reason }, lack);
+    return false;
   }
 }

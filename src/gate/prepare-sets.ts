@@ -3,7 +3,7 @@ import { HeadgateError } from "../errors.ts";
 import type { Server } from "../handover/resolve.ts";
 import type { Context } from "../look.ts";
 import { detectMigrator } from "../migrator/detect.ts";
-import { type Inputs, readInputs } from "../migrator/inputs.ts";
+import { type Inputs, readInputs, UnusableInputs } from "../migrator/inputs.ts";
 import type { RecordPlace } from "../migrator/records.ts";
 import { type Migration, readFolder } from "../migrations/folder.ts";
 import type { Log } from "../report/log.ts";
@@ -97,22 +97,33 @@ async function readSqlSet({ migrationsDir }: SqlSet): Promise<readonly Migration
 }
 
 function prepareMigrator(set: MigratorSet, context: Context): PreparedMigrator {
-  const { command, directory, inputs: patterns, state, historyTable: table } = set;
-  const inputs = patterns.length === 0 ? undefined : readInputs(command, directory, patterns);
-  if (typeof inputs === "string") throw new HeadgateError("usage", `a migrator's file ${inputs}`);
-  if (inputs?.files.length === 0) {
-    throw new HeadgateError(
-      "usage",
-      `none of the migrator's files is there: ${patterns.join(", ")} in ${resolve(directory)}`,
-      { fix: "copy them into the image, or name them with --migrator-inputs and --migrator-dir" },
-    );
-  }
+  const { state, historyTable: table } = set;
+  const inputs = readInputsOf(set, context);
   // Services that share a database and a table of records have tables of their own for their migrators.
   const name = set.name ?? (state.map((names) => names.join(".")).join(" ") || "migrator");
+  // Alembic's table has no row for each migration, but points at one.
+  const pointer = inputs?.revisions === undefined ? {} : { pointer: "version_num" };
   return {
-    ...{ set, context, place: { table, name, state } },
+    ...{ set, context, place: { table, name, state, ...pointer } },
     ...(inputs === undefined ? {} : { inputs }),
   };
+}
+
+function readInputsOf(
+  { command, directory, inputs: patterns, preset, layout }: MigratorSet,
+  context: Context,
+): Inputs | undefined {
+  if (patterns.length === 0) return undefined;
+  try {
+    return readInputs({
+      ...{ command, directory, patterns, environment: context.environment() },
+      ...(preset === undefined ? {} : { preset }),
+      ...(layout === undefined ? {} : { layout }),
+    });
+  } catch (error) {
+    if (!(error instanceof UnusableInputs)) throw error;
+    throw new HeadgateError("usage", error.message, { fix: error.fix, cause: error });
+  }
 }
 
 /**

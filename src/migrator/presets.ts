@@ -42,13 +42,13 @@ export const presets: { readonly [name: string]: Preset } = {
   },
   django: {
     command: ["python", "manage.py", "migrate", "--noinput"],
-    inputs: ["manage.py", "{*,*/*,*/*/*}/migrations/*.py", ...pythonPackages],
+    inputs: ["manage.py", "**/migrations/*.py", ...pythonPackages],
     state: ["django_migrations"],
     marks: ["manage.py"],
   },
   rails: {
     command: ["bin/rails", "db:migrate"],
-    inputs: ["db/migrate/*.rb", "Gemfile.lock"],
+    inputs: ["db/migrate/**/*.rb", "Gemfile.lock"],
     state: ["schema_migrations"],
     marks: ["bin/rails"],
   },

@@ -10,14 +10,23 @@ import {
 } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { sqlState } from "../postgres/sqlstate.ts";
+import { columnOf, digestOfAll, rowsOfAll } from "./state-digest.ts";
 
 /** One run of a migrator, as it is recorded. */
 export type RunRecord = {
   readonly id: number;
   /** The fingerprint of its inputs. */
   readonly inputs: string;
-  /** The digest of the migrator's own tables when it had succeeded; null when there was none to be had. */
+  /** The digest of the migrator's own tables when it had ended; null when there was none to be had. */
   readonly state: string | null;
+  /** The same when it began, or `absent`. Null where it is not known, as in all rows of older versions. */
+  readonly stateBefore: string | null;
+  /** How many rows these tables had when it had ended. */
+  readonly rows: number | null;
+  /** A hash of what its migrations are called in these tables; null when that is not known. */
+  readonly versions: string | null;
+  /** How often these tables had been changed by another hand until it began. */
+  readonly changes: number | null;
   readonly outcome: "started" | "succeeded" | "failed";
   /** The application name of its sessions. */
   readonly application: string;
@@ -33,13 +42,29 @@ export type RunLook = {
   readonly facts: SessionFacts;
   /** Whether there is a table of records. */
   readonly exists: boolean;
-  /** Oldest first; at most one that did not succeed. */
+  /** Whether that table has all the columns; one that an older version made does not. */
+  readonly isFull: boolean;
+  /** Oldest first; only the newest may not have succeeded. */
   readonly runs: readonly RunRecord[];
-  /** The digest of the migrator's own tables now. */
+} & StateLook;
+
+/** What it shows of the migrator's own tables. */
+export type StateLook = {
+  /** Their digest now. */
   readonly state?: string;
-  /** Why there is none. */
+  /** How many rows they have. */
+  readonly rows?: number;
+  /** The versions that the database is at, where place.pointer names a column. */
+  readonly pointers?: readonly string[];
+  /** Why there is no digest. */
   readonly stateMissing?: string;
+  /** It is only that none of them is there yet. */
+  readonly isAbsent?: boolean;
 };
+
+/** The state now, as it is written down; null when it cannot be known. */
+export const stateNow = ({ state, isAbsent }: StateLook): string | null =>
+  state ?? (isAbsent === true ? "absent" : null);
 
 /** Where records are kept and what they are about. */
 export type RecordPlace = {
@@ -49,35 +74,36 @@ export type RecordPlace = {
   readonly name: string;
   /** The migrator's own tables. */
   readonly state: readonly (readonly string[])[];
+  /** The column of the only such table that points at the version the database is at. */
+  readonly pointer?: string;
 };
 
-const createTable = (table: readonly string[]): string =>
-  `create table if not exists ${quoteTable(table)} (
-  id bigint generated always as identity primary key,
-  name text not null,
-  inputs text not null,
-  state text,
-  outcome text not null,
-  application text not null,
-  grace_ms integer not null,
-  command text not null,
-  started_by text not null,
-  started_at timestamptz not null default clock_timestamp(),
-  ended_at timestamptz
-)`;
+/** Columns of newer versions, which a table of an older one lacks. */
+export const newerColumns = {
+  state_before: "text",
+  state_rows: "bigint",
+  versions: "text",
+  changes: "integer",
+} as const;
 
-/** The rows of a table in an order of their own, whatever order the server keeps them in. */
-const digestOf = (table: readonly string[]): string =>
-  `coalesce((select pg_catalog.string_agg(t::text, chr(30) order by t::text collate "C") from ${quoteTable(table)} t), '')`;
-
-const digestOfAll = (tables: readonly (readonly string[])[]): string =>
-  `pg_catalog.md5(${tables.map(digestOf).join(" || chr(29) || ")})`;
-
-const runsOf = ({ table, name }: RecordPlace): string =>
-  `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, started_by,
+const runsOf = ({ table, name }: RecordPlace): string => {
+  const names = Object.keys(newerColumns);
+  // Asked for by name, they would be an error where they are not there.
+  const newer = names.map((column) => `pg_catalog.to_jsonb(t)->>'${column}' as ${column}`);
+  const isFull = `select count(*) = ${names.length} from pg_catalog.pg_attribute where not attisdropped
+    and attrelid = ${quoteLiteral(quoteTable(table))}::regclass and attname in (${names.map(quoteLiteral).join(", ")})`;
+  return `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, started_by,
     to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as started_at,
-    extract(epoch from ended_at - started_at) * 1000 as ms
-    from ${quoteTable(table)} where name = ${quoteLiteral(name)}) r) as runs`;
+    extract(epoch from ended_at - started_at) * 1000 as ms, ${newer.join(", ")}
+    from ${quoteTable(table)} t where name = ${quoteLiteral(name)}) r) as runs, (${isFull}) as is_full`;
+};
+
+function stateColumns({ state: tables, pointer }: RecordPlace): string {
+  const [table = []] = tables;
+  if (tables.length === 0) return "null as state";
+  const pointers = pointer === undefined || tables.length > 1 ? "null" : columnOf(table, pointer);
+  return `${digestOfAll(tables)} as state, ${rowsOfAll(tables)} as state_rows, ${pointers} as pointers`;
+}
 
 /**
  * Reads the session's facts, the records and the digest of the migrator's own tables in one query.
@@ -88,14 +114,13 @@ export async function lookAtRuns(
   place: RecordPlace,
   signal: AbortSignal,
 ): Promise<RunLook> {
-  const digest = place.state.length === 0 ? "null" : digestOfAll(place.state);
   const ask = async (columns: string): Promise<Record<string, unknown>> => {
     const [result] = await session.query(`select ${factColumns}, ${columns}`, signal);
     return result?.rows[0] ?? {};
   };
   try {
-    const row = await ask(`${runsOf(place)}, ${digest} as state`);
-    return { facts: readFacts(row), exists: true, runs: readRuns(row["runs"]), ...stateOf(row) };
+    const row = await ask(`${runsOf(place)}, ${stateColumns(place)}`);
+    return { facts: readFacts(row), exists: true, ...readRuns(row), ...stateOf(row) };
   } catch (error) {
     if (!["42P01", "3F000", "42703", "42501"].includes(sqlState(error))) throw error;
   }
@@ -109,13 +134,16 @@ export async function lookAtRuns(
   const lacking = place.state.filter((_, index) => states[index] !== true);
   const state =
     lacking.length > 0
-      ? { stateMissing: lackOf(lacking, answers, place) }
-      : stateOf(await ask(`${digest} as state`));
-  if (own === null) return { facts, exists: false, runs: [], ...state };
+      ? {
+          stateMissing: lackOf(lacking, answers, place),
+          isAbsent: states.every((isReadable) => isReadable === null),
+        }
+      : stateOf(await ask(stateColumns(place)));
+  if (own === null) return { facts, exists: false, isFull: true, runs: [], ...state };
   const runs = await ask(runsOf(place)).catch((error: unknown) => {
     throw notOurs(place.table, error);
   });
-  return { facts, exists: true, runs: readRuns(runs["runs"]), ...state };
+  return { facts, exists: true, ...readRuns(runs), ...state };
 }
 
 function lackOf(
@@ -132,24 +160,32 @@ function lackOf(
     .join("; ");
 }
 
-function stateOf(row: Record<string, unknown>): Pick<RunLook, "state" | "stateMissing"> {
-  const { state } = row;
-  return typeof state === "string" ? { state } : { stateMissing: "no --migrator-state is named" };
+function stateOf(row: Record<string, unknown>): StateLook {
+  const { state, state_rows: rows, pointers } = row;
+  if (typeof state !== "string") return { stateMissing: "no --migrator-state is named" };
+  const known = Array.isArray(pointers) && pointers.every((each) => typeof each === "string");
+  return { state, rows: Number(rows), ...(known ? { pointers } : {}) };
 }
 
-function readRuns(rows: unknown): RunRecord[] {
-  if (!Array.isArray(rows)) return []; // the sum of no rows is NULL
-  return (rows as Record<string, unknown>[]).map((row) => ({
-    id: Number(row["id"]),
-    inputs: String(row["inputs"]),
-    state: row["state"] as string | null,
-    outcome: row["outcome"] as RunRecord["outcome"],
-    application: String(row["application"]),
-    graceMs: Number(row["grace_ms"]),
-    by: String(row["started_by"]),
-    startedAt: String(row["started_at"]),
-    ms: row["ms"] === null ? null : Math.round(Number(row["ms"])),
+function readRuns(row: Record<string, unknown>): Pick<RunLook, "runs" | "isFull"> {
+  const rows = (row["runs"] ?? []) as Record<string, unknown>[]; // the sum of no rows is NULL
+  const number = (value: unknown): number | null => (value === null ? null : Number(value));
+  const runs = rows.map((each) => ({
+    id: Number(each["id"]),
+    inputs: String(each["inputs"]),
+    state: each["state"] as string | null,
+    stateBefore: each["state_before"] as string | null,
+    rows: number(each["state_rows"]),
+    versions: each["versions"] as string | null,
+    changes: number(each["changes"]),
+    outcome: each["outcome"] as RunRecord["outcome"],
+    application: String(each["application"]),
+    graceMs: Number(each["grace_ms"]),
+    by: String(each["started_by"]),
+    startedAt: String(each["started_at"]),
+    ms: each["ms"] === null ? null : Math.round(Number(each["ms"])),
   }));
+  return { runs, isFull: row["is_full"] === true };
 }
 
 function notOurs(table: readonly string[], cause: unknown): unknown {
@@ -166,50 +202,4 @@ function notOurs(table: readonly string[], cause: unknown): unknown {
     `the table ${name} exists, but it does not hold runs of a migrator`,
     { fix: "another tool owns it; choose another name with --history-table", cause },
   );
-}
-
-/** What is known of a run when it begins. */
-export type NewRun = Pick<RunRecord, "inputs" | "application" | "graceMs" | "by"> & {
-  readonly command: string;
-  readonly tableExists: boolean;
-};
-
-/**
- * Records that a run begins, in place of those that came to nothing.
- * @returns its id
- * @throws pg's DatabaseError when the role may not
- */
-export async function recordStart(
-  session: Session,
-  { table, name }: RecordPlace,
-  run: NewRun,
-  signal: AbortSignal,
-): Promise<number> {
-  const into = quoteTable(table);
-  // With IF NOT EXISTS too, the server wants the right to create tables.
-  const create = run.tableExists ? "" : `${createTable(table)};`;
-  const values = [name, run.inputs, "started", run.application].map(quoteLiteral).join(", ");
-  // Sent together they are one transaction.
-  const results = await session.query(
-    `${create} delete from ${into} where name = ${quoteLiteral(name)} and outcome <> 'succeeded';
-    insert into ${into} (name, inputs, outcome, application, grace_ms, command, started_by)
-      values (${values}, ${run.graceMs}, ${quoteLiteral(run.command)}, ${quoteLiteral(run.by)}) returning id`,
-    signal,
-  );
-  return Number(results.at(-1)?.rows[0]?.["id"]);
-}
-
-/** The statements that record how a run ended. Of those with the same inputs only the latest success is kept. */
-export function recordEnd(
-  { table, name, state }: RecordPlace,
-  id: number,
-  outcome: "succeeded" | "failed",
-  hasState: boolean,
-): string {
-  const own = quoteTable(table);
-  const digest = outcome === "succeeded" && hasState ? digestOfAll(state) : "null";
-  const end = `update ${own} set outcome = '${outcome}', ended_at = clock_timestamp(), state = ${digest} where id = ${id}`;
-  if (outcome === "failed") return end;
-  const older = `delete from ${own} where name = ${quoteLiteral(name)} and id < ${id} and inputs = (select inputs from ${own} where id = ${id})`;
-  return `${end}; ${older}`;
 }

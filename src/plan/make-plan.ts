@@ -4,16 +4,23 @@ import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
 import { isInvalid } from "../copy/objects.ts";
 import { elsewhereOf, warnOfUnread } from "../gate/elsewhere.ts";
-import { isSql, type Prepared, type PreparedSql } from "../gate/prepare-sets.ts";
+import {
+  isSql,
+  type Prepared,
+  type PreparedMigrator,
+  type PreparedSql,
+} from "../gate/prepare-sets.ts";
+import { judgeOf, refusalOfAhead } from "../gate/verdict.ts";
 import { type Context, lookWhenReady } from "../look.ts";
 import { builtIn, type History, locateHistory, lookAtHistory } from "../migrations/history.ts";
 import { planMigrations, refuseUnlessSound } from "../migrations/plan.ts";
+import { lookAtRuns, stateNow } from "../migrator/records.ts";
 import { quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { placeFlags } from "../sets.ts";
 import { withScratch } from "../scratch/with-scratch.ts";
 import { version } from "../version.ts";
-import type { FilePlan, PlanReport, SetPlan } from "./report.ts";
+import type { FilePlan, MigratorPlan, PlanReport, SetPlan } from "./report.ts";
 import { describeFile, type Finder, finderOf } from "./describe-file.ts";
 import { readSizes } from "./sizes.ts";
 import { takeSnapshot } from "./snapshot.ts";
@@ -46,8 +53,10 @@ export async function makePlan(context: Context, sets: readonly Prepared[]): Pro
   const { session, answer } = await lookWhenReady(context, { mustWrite: false });
   try {
     const dues: Due[] = [];
+    const migrators = new Map<Prepared, MigratorPlan>();
     for (const prepared of sets) {
       if (isSql(prepared)) dues.push(await findDue(prepared, session));
+      else migrators.set(prepared, await lookAtMigrator(prepared, session));
     }
     const finder = finderOf(await readSizes(session, context.signal), answer.facts.serverVersion);
     const isTraced = config.scratch !== undefined && dues.some(({ files }) => files.length > 0);
@@ -55,7 +64,7 @@ export async function makePlan(context: Context, sets: readonly Prepared[]): Pro
     const traces = isTraced
       ? await traceAll(context, session, dues, finder, notes)
       : await readAll(context, session, dues, finder);
-    if (config.scratch === undefined) {
+    if (config.scratch === undefined && dues.length > 0) {
       notes.push(
         "read from the text only, because there is no scratch database (--scratch-url, --scratch-create): which statements rewrite or scan a table is not known",
       );
@@ -65,10 +74,10 @@ export async function makePlan(context: Context, sets: readonly Prepared[]): Pro
       headgate: version,
       database: config.database.settings.database,
       analysis: config.scratch === undefined ? "syntax" : "traced",
-      notes: [...notes, ...sets.flatMap(noteOnMigrator)],
+      notes: [...notes, ...[...migrators].flatMap(noteOnMigrator)],
       sets: sets.map((prepared) => {
         const due = dues.find((each) => each.prepared === prepared);
-        return toSetPlan(prepared, due, (file) => {
+        return toSetPlan(prepared, migrators.get(prepared) ?? null, due, (file) => {
           const { names, traced } = traces.get(file) ?? { names: finder.names, traced: [] };
           return describeFile(file, traced, { ...finder, names });
         });
@@ -102,6 +111,20 @@ async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
       .length,
   }));
   return { prepared, history, files };
+}
+
+async function lookAtMigrator(prepared: PreparedMigrator, session: Session): Promise<MigratorPlan> {
+  const { context, set, place, inputs } = prepared;
+  const look = await lookAtRuns(session, place, context.signal);
+  const verdict = judgeOf(prepared, look);
+  const refusal = refusalOfAhead(verdict, context.config.failWhenAhead);
+  if (refusal !== undefined) throw refusal;
+  return {
+    command: set.command.join(" "),
+    fingerprint: inputs?.fingerprint ?? null,
+    state: stateNow(look),
+    due: verdict.kind === "due" ? verdict.why : null,
+  };
 }
 
 type Trace = { readonly names: Finder["names"]; readonly traced: readonly Traced[] };
@@ -167,17 +190,11 @@ async function readSettings(target: Session, signal: AbortSignal): Promise<strin
 }
 
 function toSetPlan(
-  prepared: Prepared,
+  { set }: Prepared,
+  migrator: MigratorPlan | null,
   due: Due | undefined,
   describe: (file: DueFile) => FilePlan,
 ): SetPlan {
-  const { set } = prepared;
-  const migrator = isSql(prepared)
-    ? null
-    : {
-        command: prepared.set.command.join(" "),
-        fingerprint: prepared.inputs?.fingerprint ?? null,
-      };
   return {
     name: set.name ?? null,
     historyTable: set.historyTable.join("."),
@@ -189,9 +206,8 @@ function toSetPlan(
   };
 }
 
-function noteOnMigrator(prepared: Prepared): string[] {
-  if (isSql(prepared)) return [];
-  const { name, command } = prepared.set;
-  const subject = name === undefined ? "" : `set "${name}": `;
-  return [`${subject}\`${command.join(" ")}\` is another program; what it would do is not known`];
+function noteOnMigrator([{ set }, { command, due }]: readonly [Prepared, MigratorPlan]): string[] {
+  if (due === null) return [];
+  const subject = set.name === undefined ? "" : `set "${set.name}": `;
+  return [`${subject}\`${command}\` is another program; what it would do is not known`];
 }

@@ -1,5 +1,12 @@
 import { escape, fence } from "../report/summary-text.ts";
-import type { FilePlan, LockPlan, PlanReport, StatementPlan } from "./report.ts";
+import {
+  type FilePlan,
+  type LockPlan,
+  type MigratorPlan,
+  type PlanReport,
+  type StatementPlan,
+  whatIsDue,
+} from "./report.ts";
 
 /** A statement and where it stands. */
 type Line = { readonly file: FilePlan; readonly statement: StatementPlan };
@@ -23,6 +30,10 @@ function weightOf({ findings }: StatementPlan): number {
   const counted = findings.filter(({ allowed }) => allowed === null);
   return Math.min(weights.length, ...counted.map(({ name }) => weights.indexOf(name)));
 }
+
+/** The migrators that would be run. */
+const dueOf = ({ sets }: PlanReport): readonly MigratorPlan[] =>
+  sets.flatMap(({ migrator }) => (migrator === null || migrator.due === null ? [] : [migrator]));
 
 /** For people, at a terminal. @param hasColour whether it may hold escape sequences */
 export function toText(report: PlanReport, hasColour: boolean): string {
@@ -50,6 +61,9 @@ export function toText(report: PlanReport, hasColour: boolean): string {
   return [
     `${summaryOf(report)}\n`,
     ...(lines.length === 0 ? [] : [`\n${table.join("\n")}\n`]),
+    ...dueOf(report).map(
+      (migrator) => `\n${migrator.command}\n  unknown: ${whatIsDue(migrator)}\n`,
+    ),
     ...details.map((text) => `\n${text}\n`),
     ...(report.notes.length === 0
       ? []
@@ -84,6 +98,10 @@ export function toMarkdown(report: PlanReport): string {
       : [
           `\n| class | place | lock | size | statement |\n| --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`,
         ]),
+    ...dueOf(report).map(
+      (migrator) =>
+        `\n${code(migrator.command)}\n\n- **unknown**: ${escape(whatIsDue(migrator))}\n`,
+    ),
     ...details,
     ...(report.notes.length === 0
       ? []
@@ -91,18 +109,24 @@ export function toMarkdown(report: PlanReport): string {
   ].join("");
 }
 
-function summaryOf({ sets, database }: PlanReport): string {
+function summaryOf(report: PlanReport): string {
+  const { sets, database } = report;
   const files = sets.flatMap(({ pending }) => pending);
+  const due = dueOf(report).length;
   const findings = files
     .flatMap(({ statements }) => statements)
     .flatMap((statement) => statement.findings);
   const allowed = findings.filter((finding) => finding.allowed !== null).length;
+  const work = [
+    ...(files.length === 0 && due > 0 ? [] : [`${count(files.length, "file")} to apply`]),
+    ...(due === 0 ? [] : [`${count(due, "migrator")} to run`]),
+  ];
   const counts = [
-    `${count(files.length, "file")} to apply to ${database}`,
-    count(findings.length - allowed, "finding"),
+    `${work.join(" and ")} ${files.length === 0 ? "on" : "to"} ${database}`,
+    count(findings.length - allowed + due, "finding"),
     ...(allowed === 0 ? [] : [`${allowed} allowed`]),
   ];
-  return files.length === 0 ? `nothing to apply to ${database}` : counts.join(", ");
+  return files.length + due === 0 ? `nothing to apply to ${database}` : counts.join(", ");
 }
 
 const count = (number: number, what: string): string =>

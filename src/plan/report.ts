@@ -19,9 +19,18 @@ export type SetPlan = {
   readonly name: string | null;
   readonly historyTable: string;
   /** Of an external migrator, which cannot be looked into. Null for a set of SQL files. */
-  readonly migrator: { readonly command: string; readonly fingerprint: string | null } | null;
+  readonly migrator: MigratorPlan | null;
   readonly applied: readonly Recorded[];
   readonly pending: readonly FilePlan[];
+};
+
+export type MigratorPlan = {
+  readonly command: string;
+  readonly fingerprint: string | null;
+  /** Of its own tables, `absent` when there are none, null when it cannot be known. */
+  readonly state: string | null;
+  /** Why it would be run, and then what it would do is unknown; null when it would not. */
+  readonly due: string | null;
 };
 
 /** A migration as the history has it. */
@@ -69,6 +78,10 @@ export type Finding = {
   /** The reason of the file's `allow` directive; null when it counts. */
   readonly allowed: string | null;
 };
+
+/** What a migrator that would be run counts as, whatever it would do. */
+export const whatIsDue = ({ due }: MigratorPlan): string =>
+  `another program would be run, and what it would do is not known (it is due: ${due})`;
 
 /** What `--fail-on` takes, from lenient to strict, and the findings that each fails on. */
 export const failLevels: { readonly [level: string]: readonly PlanFinding[] } = {

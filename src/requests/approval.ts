@@ -14,7 +14,12 @@ export type Approval = {
   readonly sets: readonly {
     readonly name: string | null;
     readonly historyTable: string;
-    readonly migrator: { readonly command: string; readonly fingerprint: string | null } | null;
+    readonly migrator: {
+      readonly command: string;
+      readonly fingerprint: string | null;
+      /** Of its own tables; plans of older versions have none. */
+      readonly state?: string | null;
+    } | null;
     readonly applied: readonly ApprovedFile[];
     readonly pending: readonly ApprovedFile[];
   }[];

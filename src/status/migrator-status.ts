@@ -1,5 +1,5 @@
-import { judgeOf, refusalOfAhead } from "../gate/migrate-externally.ts";
 import type { PreparedMigrator } from "../gate/prepare-sets.ts";
+import { describeAhead, judgeOf, refusalOfAhead } from "../gate/verdict.ts";
 import { askWhenReady } from "../look.ts";
 import type { Verdict } from "../migrator/judge.ts";
 import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
@@ -30,7 +30,10 @@ function toText({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     ["migrator", set.command.join(" ")],
     ...(set.preset === undefined ? [] : [["preset", set.preset]]),
     ["directory", set.directory],
-    ["inputs", `${files}${set.inputs.map((pattern) => `\n            ${pattern}`).join("")}`],
+    [
+      "inputs",
+      `${files}${(inputs?.patterns ?? []).map((pattern) => `\n            ${pattern}`).join("")}`,
+    ],
     ["state", state === "" ? "none named" : state],
     ["records", `${place.table.join(".")}, "${place.name}"`],
     ["latest run", last === undefined ? "none recorded" : describeRun(last)],
@@ -46,7 +49,7 @@ const describeRun = ({ outcome, startedAt, by, ms }: RunRecord): string =>
 function describeVerdict(verdict: Verdict): string {
   if (verdict.kind === "due") return `to be run: ${verdict.why}`;
   if (verdict.kind === "current") return "up to date";
-  return `ahead of this image: ${verdict.run.by} ran a newer one's at ${verdict.run.startedAt}`;
+  return `ahead of this image: ${describeAhead(verdict.run)}`;
 }
 
 function toJson({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict: Verdict): object {
@@ -54,7 +57,7 @@ function toJson({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     migrator: set.command,
     preset: set.preset ?? null,
     directory: set.directory,
-    inputs: { patterns: set.inputs, files: inputs?.files ?? [] },
+    inputs: { patterns: inputs?.patterns ?? [], files: inputs?.files ?? [] },
     state: set.state.map((names) => names.join(".")),
     records: { table: place.table.join("."), name: place.name },
     upToDate: verdict.kind !== "due",

@@ -14,8 +14,8 @@ test("CI runs first what a change is about, and the turn goes round among the re
     assert.equal(first, "npm run test:deploy");
     assert.deepEqual([first, ...rest].toSorted(), names(suites).toSorted());
   }
-  const firsts = suites.map((_, number) => inOrder(suites, ["LICENSE"], number)[0]?.name);
-  assert.deepEqual(firsts.toSorted(), names(suites).toSorted());
+  const firsts = suites.map((_, number) => inOrder(suites, ["LICENSE"], number)[0]);
+  assert.equal(new Set(firsts).size, suites.length);
 });
 
 test("CI ends in 25 minutes on the machine it was measured on, and in 75 on any", () => {

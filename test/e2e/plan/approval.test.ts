@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { lockKeys } from "../../../src/lock/key.ts";
+import { lockKeys, migratorKeys } from "../../../src/lock/key.ts";
 import { temporaryFolder } from "../../helpers/cleanup.ts";
 import { testOn } from "../../helpers/everywhere.ts";
 import { useServer } from "../../helpers/use-server.ts";
@@ -13,6 +13,7 @@ import {
   startHeadgate,
 } from "../../helpers/headgate.ts";
 import { addMigrations, happy, makeMigrations } from "../../helpers/migrations.ts";
+import { makeMigratorProject, type MigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
 const server = await useServer({ own: true });
@@ -198,21 +199,100 @@ test("N11 of several sets none is begun when one of them is not as it was approv
   assert.deepEqual(await world.applied(), []);
 });
 
-test("N11 a migrator is held to the files that it had when the plan was approved", async () => {
+/** A migrator that is held to a plan, and what it would do. */
+async function makeMigrator(): Promise<World & { project: MigratorProject }> {
+  const project = makeMigratorProject();
   const world = await makeWorld();
-  const inputs = makeMigrations({ "x.txt": "one" });
-  const args = ["--migrator", "true", "--migrator-dir", inputs, "--migrator-inputs", "*.txt"];
-  const ask = (verb: string, more: string[]): Promise<HeadgateResult> =>
-    runHeadgate(artifacts[0] ?? assert.fail(), [verb, ...args, ...more], {
-      env: { DATABASE_URL: server.url(world.database) },
-    });
-  assert.equal((await ask("plan", ["--out", world.file])).exitCode, 0);
-  const approved = await ask("migrate", ["--plan", world.file]);
-  assert.equal(approved.exitCode, 0, approved.stderr);
-  addMigrations(inputs, { "x.txt": "two" });
-  const refused = await ask("migrate", ["--plan", world.file]);
+  return {
+    ...{ ...world, project },
+    ask: (verb, args = [], artifact = artifacts[0] ?? assert.fail()) =>
+      runHeadgate(artifact, [verb, ...project.args, ...args], {
+        env: { DATABASE_URL: server.url(world.database) },
+      }),
+  };
+}
+
+test("N11 a migrator is held to the files that it had when the plan was approved", async () => {
+  const { ask, file, project } = await makeMigrator();
+  assert.equal((await ask("plan", ["--out", file])).exitCode, 0);
+  for (const _ of [1, 2]) {
+    const approved = await ask("migrate", ["--plan", file]);
+    assert.equal(approved.exitCode, 0, approved.stderr);
+  }
+  project.add({ "2.sql": "SELECT 2" });
+  const refused = await ask("migrate", ["--plan", file]);
   assert.equal(refused.exitCode, 65);
-  assert.match(problemsOf(refused), /^the files of `true` are others than were approved$/);
+  assert.match(problemsOf(refused), /^the files of `.*` are others than were approved$/);
+});
+
+const approvedStep = { "3.sql": "INSERT INTO things SELECT 3 FROM gate" };
+
+for (const artifact of artifacts) {
+  testOn(
+    artifact,
+    "N11 a migrator is held to the state that its tables had when the plan was approved, but a run that failed may go on",
+    async () => {
+      const { ask, file, project, database } = await makeMigrator();
+      assert.equal((await ask("migrate")).exitCode, 0);
+      project.add(approvedStep);
+      assert.equal((await ask("plan", ["--out", file], artifact)).exitCode, 0);
+      await server.psql(database, "DELETE FROM steps_done; DROP TABLE things");
+      const refused = await ask("migrate", ["--plan", file], artifact);
+      assert.equal(refused.exitCode, 65, refused.stderr);
+      assert.match(problemsOf(refused), /^what `.*` has applied to the database is other than/);
+      assert.deepEqual(await server.psql(database, "SELECT name FROM steps_done"), []);
+
+      // Of its two steps the first is committed when the second fails.
+      project.add({ "4.sql": approvedStep["3.sql"], "3.sql": "INSERT INTO things VALUES (3)" });
+      assert.equal((await ask("plan", ["--out", file], artifact)).exitCode, 0);
+      for (const _ of [1, 2]) {
+        const failed = await ask("migrate", ["--plan", file], artifact);
+        assert.equal(failed.exitCode, 1, failed.stderr);
+      }
+      await server.psql(database, "CREATE TABLE gate (a int)");
+      const again = await ask("migrate", ["--plan", file], artifact);
+      assert.equal(again.exitCode, 0, again.stderr);
+    },
+  );
+}
+
+test("N11 a migrator whose state changes while headgate waits for the lock is held to the plan again under it", async () => {
+  const { ask, file, project, database } = await makeMigrator();
+  assert.equal((await ask("migrate")).exitCode, 0);
+  project.add(approvedStep);
+  assert.equal((await ask("plan", ["--out", file])).exitCode, 0);
+  const holder = await server.connect(database);
+  const { own } = migratorKeys("public", "headgate_runs", "steps_done");
+  await holder.query(`select pg_advisory_lock(${own.key})`);
+  const running = await startHeadgate(
+    artifacts[0] ?? assert.fail(),
+    ["migrate", ...project.args, "--plan", file],
+    { env: { DATABASE_URL: server.url(database) } },
+  );
+  await running.waitForLog("waiting for the lock");
+  await holder.query("delete from steps_done where name = '2.sql'");
+  await holder.end();
+  const refused = await running.result;
+  assert.equal(refused.exitCode, 65, refused.stderr);
+  assert.match(problemsOf(refused), /is other than when the plan was approved$/);
+});
+
+test("N11 a migrator of which nothing tells what it has applied is refused, and so is a plan that does not tell", async () => {
+  const { ask, file, project } = await makeMigrator();
+  assert.equal((await ask("plan", ["--out", file])).exitCode, 0);
+  const plan = JSON.parse(readFileSync(file, "utf8")) as {
+    sets: { migrator: { state?: string } }[];
+  };
+  delete plan.sets[0]?.migrator.state;
+  writeFileSync(file, JSON.stringify(plan));
+  const untold = await ask("migrate", ["--plan", file]);
+  assert.equal(untold.exitCode, 65, untold.stderr);
+
+  project.args.splice(6, 2);
+  assert.equal((await ask("plan", ["--out", file])).exitCode, 0);
+  const refused = await ask("migrate", ["--plan", file]);
+  assert.equal(refused.exitCode, 65, refused.stderr);
+  assert.match(problemsOf(refused), /no --migrator-state is named/);
 });
 
 test("N11 a file that is no plan is a usage error before anything is connected to", async () => {

@@ -10,6 +10,7 @@ import { testOn } from "../../helpers/everywhere.ts";
 import { useServer } from "../../helpers/use-server.ts";
 import { eventually } from "../../helpers/eventually.ts";
 import { addMigrations, type MigrationFiles, makeMigrations } from "../../helpers/migrations.ts";
+import { makeMigratorProject } from "../../helpers/plain-migrator.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
 const server = await useServer({ settings: { autovacuum: "off" } });
@@ -674,3 +675,36 @@ test("N12 of a migrator among the sets the plan says that it cannot look into it
     ],
   );
 });
+
+for (const artifact of artifacts) {
+  testOn(
+    artifact,
+    "N6 a migrator that would be run is unknown, and every level of --fail-on fails on it; with nothing to do there is nothing",
+    async () => {
+      const database = await createDatabase(server);
+      const project = makeMigratorProject();
+      const ask = (verb: string, ...args: string[]) =>
+        runHeadgate(artifact, [verb, ...project.args, ...args], {
+          env: { DATABASE_URL: server.url(database) },
+        });
+      const planned = await ask("plan");
+      assert.equal(planned.exitCode, 0, planned.stderr);
+      assert.match(planned.stdout, /^1 migrator to run on \S+, 1 finding\n/);
+      assert.match(
+        planned.stdout,
+        /\n  unknown: .* what it would do is not known \(it is due: no suc/,
+      );
+      for (const level of ["rewrite", "scan", "blocking"]) {
+        const refused = await ask("plan", "--fail-on", level, "--markdown");
+        assert.equal(refused.exitCode, 1, refused.stderr);
+        assert.match(refused.stdout, /- \*\*unknown\*\*: /);
+      }
+      assert.equal((await ask("migrate")).exitCode, 0);
+      const nothing = await ask("plan", "--fail-on", "blocking");
+      assert.equal(nothing.exitCode, 0, nothing.stderr);
+      assert.match(nothing.stdout, /^nothing to apply to \S+\n$/);
+      project.add({ "3.sql": "SELECT 3" });
+      assert.equal((await ask("plan", "--fail-on", "rewrite")).exitCode, 1);
+    },
+  );
+}
