@@ -1,6 +1,7 @@
 import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
 import { HeadgateError } from "./errors.ts";
+import { readVariables, type Variable } from "./migrator/variables.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, connecting } from "./options.ts";
 import { readOptions } from "./read-options.ts";
@@ -52,6 +53,8 @@ export type Config = {
   /** Commands to run around what is applied. */
   readonly before?: readonly string[];
   readonly after?: readonly string[];
+  /** The variables by which they are told the database. */
+  readonly hookVariables: readonly Variable[];
   readonly notifyUrl?: string;
   /** Absent: no database may be filled and emptied. */
   readonly scratch?: ScratchRequest;
@@ -184,6 +187,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     stopGraceMs: duration("stop-grace"),
     ...hook("before"),
     ...hook("after"),
+    hookVariables: readVariables(list("hook-env"), nameOf("hook-env"), mistakes),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
     ...scratch,
     ...readPlan(verb, options, env, mistakes),

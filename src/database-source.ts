@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { errorCode } from "./errors.ts";
-import { type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
+import { driverOf, type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
 import { type DatabaseSettings, readSettings } from "./postgres/settings.ts";
 
 type Environment = { readonly [name: string]: string | undefined };
@@ -45,6 +45,14 @@ export type DatabaseSource = {
   readonly rereads: boolean;
   readonly mistakes: readonly string[];
   readonly remarks: readonly string[];
+  readonly url?: UrlParts;
+};
+
+/** What a URL says beyond the database, for a program that is handed one. */
+export type UrlParts = {
+  /** SQLAlchemy's, as in `postgresql+asyncpg://`. */
+  readonly driver?: string;
+  readonly parameters: Readonly<Keywords>;
 };
 
 /**
@@ -90,6 +98,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     from[keyword] = name;
   };
 
+  let urlParts: UrlParts | undefined;
   const url =
     flag === undefined
       ? (read("HEADGATE_DATABASE_URL") ?? read("DATABASE_URL"))
@@ -98,6 +107,8 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     const parsed = parseConnectionUrl(url.value, url.name);
     mistakes.push(...parsed.mistakes);
     for (const [keyword, value] of Object.entries(parsed.keywords)) take(keyword, value, url.name);
+    const driver = driverOf(url.value);
+    urlParts = { ...(driver === undefined ? {} : { driver }), parameters: parsed.keywords };
   }
   const others = url === undefined ? { ...databaseVariables, ...libpqVariables } : libpqVariables;
   const remarks: string[] = [];
@@ -120,6 +131,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     rereads,
     mistakes,
     remarks: [...remarks, ...parsed.remarks],
+    ...(urlParts === undefined ? {} : { url: urlParts }),
   };
 }
 

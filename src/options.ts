@@ -221,6 +221,15 @@ export const options: readonly Option[] = [
     isSpecial: true,
   },
   {
+    name: "migrator-env",
+    value: "NAME[=FORM]",
+    kind: "list",
+    defaultNote: "the preset's",
+    commands: applying,
+    help: "a variable that tells the migrator the database, as url, psycopg, pg, jdbc, parts, host …; repeatable",
+    isSpecial: true,
+  },
+  {
     name: "migrator-timeout",
     value: "D",
     kind: "duration",
@@ -261,6 +270,14 @@ export const options: readonly Option[] = [
     kind: "text",
     commands: [...applying, "verify"],
     help: "run when all of it is applied, such as a check; until it succeeds no server starts",
+    isSpecial: true,
+  },
+  {
+    name: "hook-env",
+    value: "NAME[=FORM]",
+    kind: "list",
+    commands: applying,
+    help: "a variable that tells --before and --after the database, as for --migrator-env; repeatable",
     isSpecial: true,
   },
   {

@@ -5,6 +5,7 @@ import { HeadgateError } from "../errors.ts";
 import { migratorKeys } from "../lock/key.ts";
 import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
+import { carryFirstFailure, noteFailure, withFirstFailure } from "../migrator/first-failure.ts";
 import { judge, type Verdict } from "../migrator/judge.ts";
 import {
   lookAtRuns,
@@ -159,7 +160,9 @@ async function runAndRecord(
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
     if (id !== undefined) await session.afterwards(recordEnd(place, id, "failed", false));
-    throw error;
+    const by = nameApplication(hostname());
+    if (id !== undefined) await noteFailure(session, place, { id, by, error }, context.redact);
+    throw withFirstFailure(error, firstFailureOf(prepared, held.look));
   }
   if (id === undefined) return;
   const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
@@ -170,6 +173,16 @@ async function runAndRecord(
       "found no table of the migrator's own to compare with; it will run at every start";
     context.log.warn({ phase: "migrator", tables }, doubt);
   }
+}
+
+/** How the same files failed before. */
+function firstFailureOf({ set, inputs }: PreparedMigrator, { runs }: RunLook): string | undefined {
+  const own = inputs?.fingerprint ?? "";
+  const command = set.command.join(" ");
+  const run = runs.findLast(
+    (each) => each.inputs === own && each.command === command && each.outcome !== "succeeded",
+  );
+  return run?.firstFailure;
 }
 
 /** Where the session that holds the lock is gone, another ends what the migrator left. */
@@ -196,10 +209,11 @@ async function stateIsThere(
 
 /** @returns the record's id; undefined when there can be none, and then the migrator runs at every start */
 async function begin(
-  { context, set, place, inputs }: PreparedMigrator,
+  prepared: PreparedMigrator,
   { session, look }: HeldForRun,
   application: string,
 ): Promise<number | undefined> {
+  const { context, set, place, inputs } = prepared;
   const { config, log, signal } = context;
   const run = {
     ...{ inputs: inputs?.fingerprint ?? "", application, graceMs: config.stopGraceMs },
@@ -210,7 +224,9 @@ async function begin(
     const [schema, table] = place.table;
     if (!look.exists && table !== undefined && schema !== undefined)
       await createSchema(session, schema, signal);
-    return await recordStart(session, place, run, signal);
+    const id = await recordStart(session, place, run, signal);
+    await carryFirstFailure(session, place, id, firstFailureOf(prepared, look), signal);
+    return id;
   } catch (error) {
     if (!isServerError(error) || error.code !== "42501") throw error;
     const table = place.table.join(".");

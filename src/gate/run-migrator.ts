@@ -1,9 +1,16 @@
+import { resolve } from "node:path";
 import { HeadgateError } from "../errors.ts";
 import { type Ending, runChild } from "../migrator/child.ts";
+import { inWords, readComplaint } from "../migrator/complaint.ts";
 import { watched, type WatchedLock } from "../migrator/watch.ts";
+import type { MigratorSet } from "../sets.ts";
 import { describeEnding, excerptOf } from "./hooks.ts";
 import { type PreparedMigrator, resolveMigrator } from "./prepare-sets.ts";
 import type { Held } from "./take-lock.ts";
+import { tellDatabase } from "./tell-database.ts";
+
+/** A traceback of Python's, with what the tool printed before it. */
+const mostLines = 400;
 
 /**
  * Runs the migrator while the lock is watched, and logs what it prints.
@@ -16,14 +23,21 @@ export async function runMigrator(
   application: string,
 ): Promise<void> {
   const { config, log, signal } = context;
+  const options = sessionOptions(lock, config.migratorLockTimeoutMs);
+  const told = tellDatabase(context, set.variables, lock.session, {
+    application,
+    ...(options === undefined ? {} : { options }),
+  });
+  const pgOptions = [told["PGOPTIONS"], options].filter((text) => text !== undefined).join(" ");
   const environment = {
-    ...context.environment(),
-    PGAPPNAME: application,
-    ...sessionOptions(context.environment(), lock, config.migratorLockTimeoutMs),
+    ...{ ...told, PGAPPNAME: application },
+    ...(pgOptions === "" ? {} : { PGOPTIONS: pgOptions }),
   };
   const started = performance.now();
   const lines: string[] = [];
-  log.info({ phase: "migrator", command: set.command.join(" ") }, "started");
+  const database = set.variables.map(({ name, form }) => `${name}=${form}`);
+  const facts = { command: set.command.join(" "), ...(database.length === 0 ? {} : { database }) };
+  log.info({ phase: "migrator", ...facts }, "started");
   const ending = await watched(lock, signal, (limit) =>
     runChild(
       {
@@ -34,14 +48,14 @@ export async function runMigrator(
         graceMs: config.stopGraceMs,
         onLine: (line, stream) => {
           lines.push(line);
-          if (lines.length > 100) lines.splice(0, 50);
+          if (lines.length > mostLines) lines.splice(0, mostLines / 2);
           log.info({ phase: "migrator", stream }, line);
         },
       },
       limit,
     ),
   );
-  if (ending.exitCode !== 0) throw failed(set.command, ending, config.migratorTimeoutMs, lines);
+  if (ending.exitCode !== 0) throw failed(set, ending, config.migratorTimeoutMs, lines);
   log.info({ phase: "migrator", ms: Math.round(performance.now() - started) }, "migrated");
 }
 
@@ -50,10 +64,9 @@ export async function runMigrator(
  * that bring any, so that behind one there are none.
  */
 function sessionOptions(
-  environment: Readonly<Record<string, string>>,
   { isPooled, settings }: Held,
   lockTimeoutMs: number | undefined,
-): { PGOPTIONS?: string } {
+): string | undefined {
   const check = settings["client_connection_check_interval"];
   const wanted = [
     ...(check === undefined ? [] : [`-c client_connection_check_interval=${check}`]),
@@ -61,25 +74,27 @@ function sessionOptions(
       ? []
       : [`-c lock_timeout=${Number.isFinite(lockTimeoutMs) ? Math.ceil(lockTimeoutMs) : 0}`]),
   ];
-  if (isPooled || wanted.length === 0) return {};
-  const own = environment["PGOPTIONS"];
-  return { PGOPTIONS: [...(own === undefined ? [] : [own]), ...wanted].join(" ") };
+  return isPooled || wanted.length === 0 ? undefined : wanted.join(" ");
 }
 
 function failed(
-  command: readonly string[],
+  { command, preset, directory, variables }: MigratorSet,
   ending: Ending,
   timeoutMs: number,
   lines: readonly string[],
 ): HeadgateError {
   const name = `the migrator \`${command.join(" ")}\``;
   const isLate = ending.exitCode === undefined && ending.signalName === undefined;
-  const what = isLate
-    ? `${name} did not end within ${timeoutMs} ms and was stopped`
-    : `${name} ended with ${describeEnding(ending)}`;
+  const complaint = readComplaint(preset, lines, resolve(directory));
+  const how = isLate
+    ? `did not end within ${timeoutMs} ms and was stopped`
+    : `ended with ${describeEnding(ending)}`;
   const fix = isLate
     ? "raise --migrator-timeout if it is only slow"
-    : "correct what it complains of in the lines above; then run again";
-  const details = { phase: "migrator", migratorExitCode: ending.exitCode, ...excerptOf(lines) };
-  return new HeadgateError("sql_failed", what, { fix, details });
+    : `correct what it complains of${complaint.cause === undefined ? " in the lines above, or in Postgres' own log" : ""}; then run again`;
+  const details = { phase: "migrator", migratorExitCode: ending.exitCode, ...complaint };
+  return new HeadgateError("sql_failed", `${name} ${how}${inWords(complaint)}`, {
+    fix: variables.length > 0 ? fix : `${fix}. It was told no database: --migrator-env does that`,
+    details: { ...details, ...excerptOf(lines) },
+  });
 }

@@ -19,6 +19,7 @@ export type RunRecord = {
   /** The digest of the migrator's own tables when it had succeeded; null when there was none to be had. */
   readonly state: string | null;
   readonly outcome: "started" | "succeeded" | "failed";
+  readonly command?: string;
   /** The application name of its sessions. */
   readonly application: string;
   /** How long it may live after it was told to stop, in milliseconds. */
@@ -26,6 +27,8 @@ export type RunRecord = {
   readonly by: string;
   readonly startedAt: string;
   readonly ms: number | null;
+  /** Of a run that did not succeed: how these files failed first since they last succeeded, when and by whom. */
+  readonly firstFailure?: string;
 };
 
 /** What one look at the database shows of a migrator. */
@@ -63,7 +66,8 @@ const createTable = (table: readonly string[]): string =>
   command text not null,
   started_by text not null,
   started_at timestamptz not null default clock_timestamp(),
-  ended_at timestamptz
+  ended_at timestamptz,
+  first_failure text
 )`;
 
 /** The rows of a table in an order of their own, whatever order the server keeps them in. */
@@ -74,10 +78,11 @@ const digestOfAll = (tables: readonly (readonly string[])[]): string =>
   `pg_catalog.md5(${tables.map(digestOf).join(" || chr(29) || ")})`;
 
 const runsOf = ({ table, name }: RecordPlace): string =>
-  `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, started_by,
+  `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, command, started_by,
     to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as started_at,
-    extract(epoch from ended_at - started_at) * 1000 as ms
-    from ${quoteTable(table)} where name = ${quoteLiteral(name)}) r) as runs`;
+    extract(epoch from ended_at - started_at) * 1000 as ms,
+    pg_catalog.to_jsonb(t) ->> 'first_failure' as first_failure
+    from ${quoteTable(table)} t where name = ${quoteLiteral(name)}) r) as runs`;
 
 /**
  * Reads the session's facts, the records and the digest of the migrator's own tables in one query.
@@ -146,9 +151,12 @@ function readRuns(rows: unknown): RunRecord[] {
     outcome: row["outcome"] as RunRecord["outcome"],
     application: String(row["application"]),
     graceMs: Number(row["grace_ms"]),
+    command: String(row["command"]),
     by: String(row["started_by"]),
     startedAt: String(row["started_at"]),
     ms: row["ms"] === null ? null : Math.round(Number(row["ms"])),
+    // A table of an older headgate's does not have the column.
+    ...(typeof row["first_failure"] === "string" ? { firstFailure: row["first_failure"] } : {}),
   }));
 }
 

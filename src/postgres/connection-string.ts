@@ -8,6 +8,10 @@ export type Keywords = { [keyword: string]: string };
 /** `postgresql+psycopg2://` is how SQLAlchemy writes it; many images carry their one DATABASE_URL in that form. */
 const scheme = /^postgres(?:ql)?(?:\+\w+)?:\/\//;
 
+/** The driver that SQLAlchemy's form of a URL names. */
+export const driverOf = (url: string): string | undefined =>
+  /^postgres(?:ql)?\+(\w+):\/\//.exec(url)?.[1];
+
 /**
  * Takes a connection URL apart the way libpq does, which Node's URL class and pg do not: several hosts, socket
  * folders, and passwords with `#` or `?` in them.

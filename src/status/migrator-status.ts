@@ -34,6 +34,9 @@ function toText({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     ["state", state === "" ? "none named" : state],
     ["records", `${place.table.join(".")}, "${place.name}"`],
     ["latest run", last === undefined ? "none recorded" : describeRun(last)],
+    ...(last?.outcome !== "failed" || last.firstFailure === undefined
+      ? []
+      : [["first failed", last.firstFailure]]),
     ["now", describeVerdict(verdict)],
   ]
     .map(([label = "", value = ""]) => `${label.padEnd(11)} ${value}\n`)
@@ -60,6 +63,9 @@ function toJson({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     upToDate: verdict.kind !== "due",
     ahead: verdict.kind === "ahead",
     why: verdict.kind === "due" ? verdict.why : null,
-    runs: look.runs.map(({ outcome, startedAt, by, ms }) => ({ outcome, startedAt, by, ms })),
+    runs: look.runs.map(({ outcome, startedAt, by, ms, firstFailure }) => ({
+      ...{ outcome, startedAt, by, ms },
+      ...(outcome === "succeeded" ? {} : { firstFailure: firstFailure ?? null }),
+    })),
   };
 }
