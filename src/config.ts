@@ -136,7 +136,12 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   const isOffline = !connecting.includes(verb) || needsNoDatabase(check, scratch);
   if (!isOffline) mistakes.push(...database.mistakes);
 
-  const sets = setsOf(options.given, mistakes);
+  // An image whose servers have a migrator may have SQL files to check all the same.
+  const isOfFolder = verb === "check" && command.flags.has("migrations");
+  const sets = setsOf(
+    (name) => (isOfFolder && name.startsWith("migrator") ? undefined : options.given(name)),
+    mistakes,
+  );
   if (["rollback", "stamp", "new"].includes(verb)) refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
   const hook = (name: "before" | "after"): Pick<Config, typeof name> => {

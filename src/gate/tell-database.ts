@@ -1,5 +1,6 @@
 import type { Context } from "../look.ts";
-import { type Reached, withDatabase } from "../migrator/database-forms.ts";
+import { withDatabase } from "../migrator/database-forms.ts";
+import type { Reached } from "../migrator/database-urls.ts";
 import type { Variable } from "../migrator/variables.ts";
 import type { Session } from "../postgres/session.ts";
 

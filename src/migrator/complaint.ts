@@ -16,9 +16,16 @@ function last(text: string, pattern: RegExp): readonly string[] {
   return [...text.matchAll(new RegExp(pattern, "gm"))].at(-1)?.slice(1) ?? [];
 }
 
-/** `sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedTable) relation …`, and any other exception's line. */
+/** The line of an exception of Python's. */
 const exception =
-  /^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Failure|Violation|errors\.\w+|exc\.\w+): (?:\([\w.]+\) )?(.+)$/;
+  /^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Failure|Violation|errors\.\w+|exc\.\w+): .+)$/;
+
+/** Without `sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedTable)`; a name alone, as KeyError, says something. */
+function pythonsCause(text: string): string | undefined {
+  const [line] = last(text, exception);
+  return line?.replace(/^\w+(?:\.\w+)+: (?:\([\w.]+\) )?/, "");
+}
+
 /** libpq's excerpt, where a tool does not print the statement. */
 const excerptLine = /^LINE \d+: (.*)$/;
 
@@ -28,7 +35,6 @@ const readers: { readonly [preset: string]: Reader } = {
     const [file, line] = last(text, /^ *File "([^"]+)", line (\d+), in (?:up|down)grade$/);
     const [statement] = last(text, /^\[SQL: ([^]*?)\]\n(?:\[parameters|\(Background)/);
     const [command] = last(text, /^ *FAILED: (.+)$/);
-    const [own] = last(text, exception);
     const place = file === undefined ? undefined : `${file}:${line}`;
     return {
       ...some(
@@ -36,7 +42,7 @@ const readers: { readonly [preset: string]: Reader } = {
         revision === undefined ? place : withPlace(`revision ${revision}`, place),
       ),
       ...some("statement", statement ?? last(text, excerptLine)[0]),
-      ...some("cause", command ?? own),
+      ...some("cause", command ?? pythonsCause(text)),
     };
   },
   django: (text) => {
@@ -46,7 +52,7 @@ const readers: { readonly [preset: string]: Reader } = {
     return {
       ...some("migration", name === undefined ? place : withPlace(name, place)),
       ...some("statement", last(text, excerptLine)[0]),
-      ...some("cause", last(text, exception)[0]),
+      ...some("cause", pythonsCause(text)),
     };
   },
   knex: (text) => {

@@ -3,6 +3,7 @@ import type { PreparedMigrator } from "../gate/prepare-sets.ts";
 import { askWhenReady } from "../look.ts";
 import type { Verdict } from "../migrator/judge.ts";
 import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
+import type { MigratorSet } from "../sets.ts";
 import type { SetStatus } from "./set-status.ts";
 
 /** Looks at what is recorded of a migrator, and whether it would be run now. Reads only, also from a standby. */
@@ -38,9 +39,30 @@ function toText({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
       ? []
       : [["first failed", last.firstFailure]]),
     ["now", describeVerdict(verdict)],
+    ["unknown", unknownOf(set)],
   ]
     .map(([label = "", value = ""]) => `${label.padEnd(11)} ${value}\n`)
     .join("");
+}
+
+/** The tools' own commands that list migrations. */
+const listings: { readonly [preset: string]: string } = {
+  alembic: "alembic current` and `alembic heads",
+  knex: "knex migrate:status",
+  prisma: "prisma migrate status",
+  django: "manage.py showmigrations",
+  rails: "rails db:migrate:status",
+  flyway: "flyway info",
+  liquibase: "liquibase status",
+  dbmate: "dbmate status",
+  "golang-migrate": "migrate version",
+  sqitch: "sqitch status",
+  typeorm: "typeorm migration:show",
+};
+
+function unknownOf({ preset }: MigratorSet): string {
+  const listing = listings[preset ?? ""];
+  return `which of its migrations are applied: ${listing === undefined ? "only the tool knows" : `\`${listing}\` tells`}`;
 }
 
 const describeRun = ({ outcome, startedAt, by, ms }: RunRecord): string =>

@@ -182,7 +182,7 @@ const ways: {
 
 for (const artifact of artifacts) {
   for (const [way, { env, isEncrypted, isSocket }] of Object.entries(ways)) {
-    testOn(artifact, `M7 what headgate has resolved reaches every driver: ${way}`, async (t) => {
+    testOn(artifact, `T1 what headgate has found reaches every driver: ${way}`, async (t) => {
       if (!requireTool(t, alembic)) return;
       const folder = makeFolder();
       const container = await env();
