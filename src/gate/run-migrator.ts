@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { Config } from "../config.ts";
 import { HeadgateError } from "../errors.ts";
 import { type Ending, runChild } from "../migrator/child.ts";
 import { inWords, readComplaint } from "../migrator/complaint.ts";
@@ -55,7 +56,7 @@ export async function runMigrator(
       limit,
     ),
   );
-  if (ending.exitCode !== 0) throw failed(set, ending, config.migratorTimeoutMs, lines);
+  if (ending.exitCode !== 0) throw failed(set, ending, config, lines);
   log.info({ phase: "migrator", ms: Math.round(performance.now() - started) }, "migrated");
 }
 
@@ -80,7 +81,7 @@ function sessionOptions(
 function failed(
   { command, preset, directory, variables }: MigratorSet,
   ending: Ending,
-  timeoutMs: number,
+  { migratorTimeoutMs: timeoutMs, database }: Config,
   lines: readonly string[],
 ): HeadgateError {
   const name = `the migrator \`${command.join(" ")}\``;
@@ -92,9 +93,13 @@ function failed(
   const fix = isLate
     ? "raise --migrator-timeout if it is only slow"
     : `correct what it complains of${complaint.cause === undefined ? " in the lines above, or in Postgres' own log" : ""}; then run again`;
+  // It may have found none, where headgate has been told in a way that is headgate's own.
+  const isAlone =
+    variables.length === 0 && Object.values(database.from).some((name) => name !== "DATABASE_URL");
+  const hint = "; it has the container's own variables, --migrator-env tells it the database";
   const details = { phase: "migrator", migratorExitCode: ending.exitCode, ...complaint };
   return new HeadgateError("sql_failed", `${name} ${how}${inWords(complaint)}`, {
-    fix: variables.length > 0 ? fix : `${fix}. It was told no database: --migrator-env does that`,
+    fix: `${fix}${isAlone ? hint : ""}`,
     details: { ...details, ...excerptOf(lines) },
   });
 }
