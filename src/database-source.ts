@@ -49,7 +49,7 @@ export type DatabaseSource = {
 };
 
 /** What a URL says beyond the database, for a program that is handed one. */
-export type UrlParts = {
+type UrlParts = {
   /** SQLAlchemy's, as in `postgresql+asyncpg://`. */
   readonly driver?: string;
   readonly parameters: Readonly<Keywords>;
