@@ -17,6 +17,10 @@ export function withMigrations(more: MigrationFiles): { files: string[]; folder:
   };
 }
 
+/** The demo in another image; the rest of the file is as it is. */
+export const withImage = (image: string): string[] =>
+  override({ api: { image }, migrate: { image }, "api-separate": { image } });
+
 /** The demo whose new database takes its time to be set up; all the while it listens on the unix socket only. */
 export function withSlowFirstBoot(seconds: number): string[] {
   const folder = temporaryFolder("headgate-initdb-");
