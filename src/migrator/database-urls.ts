@@ -92,31 +92,40 @@ export function psycopgUrl(reached: Reached, driver: string | undefined): string
   const { database } = reached.settings;
   const scheme = driver === undefined ? "postgresql" : `postgresql+${driver}`;
   const isAsync = driver === "asyncpg";
-  const parameters = isAsync ? forAsyncpg(parametersOf(reached)) : parametersOf(reached);
+  const typed = reached.url?.parameters["ssl"];
+  const parameters = isAsync ? forAsyncpg(parametersOf(reached), typed) : parametersOf(reached);
   if (pathOf(database) === database) return urlOf(scheme, reached, database, parameters);
   const name = isAsync ? { database } : { dbname: database };
   return urlOf(scheme, reached, "", { ...name, ...parameters });
 }
 
 /** It has a word of its own for one of them, and takes the others from libpq's variables. */
-function forAsyncpg({ sslmode = "prefer", ...parameters }: Keywords): Keywords {
+function forAsyncpg(
+  { sslmode = "prefer", ...parameters }: Keywords,
+  typed: string | undefined,
+): Keywords {
   const foreign = ["sslrootcert", "sslcert", "sslkey", "application_name", "options"];
   const others = Object.entries(parameters).filter(([name]) => !foreign.includes(name));
-  return { ssl: sslmode, ...Object.fromEntries(others) };
+  return { ssl: typed ?? sslmode, ...Object.fromEntries(others) };
 }
 
 /**
  * As npm's pg takes it, which means `verify-full` by `require` and `verify-ca`, unless it is told in words of its own.
- * Older ones (Knex has one) know only the first of these words, and check more than `verify-ca` asks for.
+ * Older ones (Knex has one) know only the first of these words, and check more than `verify-ca` asks for. What a URL
+ * says of TLS stays, lest the tool check less than it does with the same URL by itself.
  */
 export function nodeUrl(reached: Reached): string {
   const { sslmode, sslrootcert: named, ...parameters } = parametersOf(reached);
   // It takes that for the name of a file; without one it trusts what Node does.
   const sslrootcert = named === "system" ? undefined : named;
-  const isUnchecked = sslmode === "require" && sslrootcert === undefined;
-  const isLax = sslmode === "verify-ca" || (sslmode === "require" && !isUnchecked);
+  const { ssl, sslmode: typed } = reached.url?.parameters ?? {};
+  const isTyped = typed !== undefined && typed === sslmode;
+  const isUnchecked = sslmode === "require" && sslrootcert === undefined && !isTyped;
+  const isLax = (sslmode === "verify-ca" || sslmode === "require") && !isUnchecked && !isTyped;
+  const tls = isUnchecked ? "no-verify" : (sslmode ?? "");
   return urlOf("postgresql", reached, reached.settings.database, {
-    ...{ ...parameters, sslmode: isUnchecked ? "no-verify" : (sslmode ?? "") },
+    ...(ssl === undefined || typed !== undefined ? { sslmode: tls } : { ssl }),
+    ...parameters,
     ...(sslrootcert === undefined ? {} : { sslrootcert }),
     ...(isLax ? { uselibpqcompat: "true" } : {}),
   });

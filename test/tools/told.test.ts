@@ -132,12 +132,8 @@ const ways: {
   "TLS without a check, from a file": {
     env: () => {
       const file = temporaryFolder("headgate-secret-");
-      write(
-        file,
-        "url",
-        `postgres://${login}@127.0.0.1:${server.port}/${encoded(database)}?sslmode=require\n`,
-      );
-      return { DATABASE_URL_FILE: `${file}/url` };
+      write(file, "url", `postgres://${login}@127.0.0.1:${server.port}/${encoded(database)}\n`);
+      return { DATABASE_URL_FILE: `${file}/url`, PGSSLMODE: "require" };
     },
     isEncrypted: true,
   },

@@ -82,11 +82,30 @@ test("T1 each form has what its readers take, and says how far TLS goes", () => 
       "X=psycopg",
       {
         encrypted: true,
-        url: { driver: "asyncpg", parameters: { ssl: "true" } },
+        url: { driver: "asyncpg", parameters: { ssl: "verify-full" } },
         application: "run",
         settings: { ...settings, sslRootCert: "/ca.pem" },
       },
-      `postgresql+asyncpg://${login}@db:5433/app?ssl=require`,
+      `postgresql+asyncpg://${login}@db:5433/app?ssl=verify-full`,
+    ],
+    // Less than the tool checks with this URL by itself it is not made to check.
+    [
+      "X=pg",
+      {
+        encrypted: true,
+        settings: { ...settings, sslMode: "require" },
+        url: { parameters: { sslmode: "require" } },
+      },
+      `postgresql://${login}@db:5433/app?sslmode=require`,
+    ],
+    [
+      "X=pg",
+      {
+        encrypted: true,
+        settings: { ...settings, sslMode: "require" },
+        url: { parameters: { ssl: "true" } },
+      },
+      `postgresql://${login}@db:5433/app?ssl=true`,
     ],
     ["X=pg", { encrypted: true }, `postgresql://${login}@db:5433/app?sslmode=no-verify`],
     [
