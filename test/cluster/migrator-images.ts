@@ -54,7 +54,7 @@ const recipes = {
 exports.down = () => undefined;
 `,
     },
-    steps: "RUN npm install --no-save knex@3.3.0 && rm -rf migrations",
+    steps: "RUN npm install --no-save knex@3.3.0 pg@8 && rm -rf migrations",
   },
 } as const satisfies { readonly [name: string]: Recipe };
 

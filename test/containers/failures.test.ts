@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { eventually } from "../helpers/eventually.ts";
 import { addMigrations } from "../helpers/migrations.ts";
 import { answer, buildDemo, containerTest, measured, graceMs, reportAtEnd } from "./engine.ts";
-import { withMigrations } from "./override.ts";
+import { withMigrations, withVariable } from "./override.ts";
 import { type Project, modes, startProject } from "./project.ts";
 
 const bad = "ALTER TABLE notes ADD COLUMN extra int;\nALTER TABLE no_such ADD COLUMN x int;\n";
@@ -111,6 +111,28 @@ containerTest(
     assert.match(migrate.stderr, /4_bad\.sql:2:\d+: /);
     assert.equal((await old.states("api-separate"))[0]?.health, "healthy");
     await answer(`${await old.url("api-separate")}/health`);
+  },
+);
+
+containerTest(
+  "docker-compose.yml",
+  "a replica that gave up waiting for Postgres (69) is started again, and serves when that is there",
+  async (t) => {
+    const project = startProject(t, { files: withVariable("HEADGATE_WAIT_TIMEOUT", "10s") });
+    await project.compose(["up", "--detach", "--no-deps", "api"]);
+    await eventually(
+      "it has given up",
+      async () =>
+        (await project.logs("api")).some(
+          ({ code, exitCode }) => code === "not_ready" && exitCode === 69,
+        ),
+      60_000,
+    );
+    await project.up(["db"]);
+    assert.deepEqual(await answer(`${await project.url("api")}/health`), {
+      status: "ok",
+      migrations: 3,
+    });
   },
 );
 

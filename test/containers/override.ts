@@ -21,6 +21,10 @@ export function withMigrations(more: MigrationFiles): { files: string[]; folder:
 export const withImage = (image: string): string[] =>
   override({ api: { image }, migrate: { image }, "api-separate": { image } });
 
+/** The demo with a variable more for the API. */
+export const withVariable = (name: string, value: string): string[] =>
+  override({ api: { environment: { [name]: value } } });
+
 /** The demo whose new database takes its time to be set up; all the while it listens on the unix socket only. */
 export function withSlowFirstBoot(seconds: number): string[] {
   const folder = temporaryFolder("headgate-initdb-");
