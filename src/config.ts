@@ -1,6 +1,7 @@
 import type { Command } from "./cli.ts";
 import { type DatabaseSource, findDatabase } from "./database-source.ts";
 import { HeadgateError } from "./errors.ts";
+import { readVariables, type Variable } from "./migrator/variables.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { type CommandName, connecting } from "./options.ts";
 import { readOptions } from "./read-options.ts";
@@ -55,6 +56,8 @@ export type Config = {
   /** Commands to run around what is applied. */
   readonly before?: readonly string[];
   readonly after?: readonly string[];
+  /** The variables by which they are told the database. */
+  readonly hookVariables: readonly Variable[];
   readonly notifyUrl?: string;
   /** Absent: no database may be filled and emptied. */
   readonly scratch?: ScratchRequest;
@@ -137,7 +140,12 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
   const isOffline = !connecting.includes(verb) || needsNoDatabase(check, scratch);
   if (!isOffline) mistakes.push(...database.mistakes);
 
-  const sets = setsOf(options.given, mistakes);
+  // An image whose servers have a migrator may have SQL files to check all the same.
+  const isOfFolder = verb === "check" && command.flags.has("migrations");
+  const sets = setsOf(
+    (name) => (isOfFolder && name.startsWith("migrator") ? undefined : options.given(name)),
+    mistakes,
+  );
   if (["rollback", "stamp", "repair", "new"].includes(verb))
     refuseOtherSets(verb, options, env, mistakes);
   const [sqlSet] = sets.filter(({ kind }) => kind === "sql") as SqlSet[];
@@ -190,6 +198,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     stopGraceMs: duration("stop-grace"),
     ...hook("before"),
     ...hook("after"),
+    hookVariables: readVariables(list("hook-env"), nameOf("hook-env"), mistakes),
     ...(notifyUrl === undefined ? {} : { notifyUrl }),
     ...scratch,
     ...readPlan(verb, options, env, mistakes),

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { errorCode } from "./errors.ts";
-import { type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
+import { driverOf, type Keywords, parseConnectionUrl } from "./postgres/connection-string.ts";
 import { type DatabaseSettings, readSettings } from "./postgres/settings.ts";
 
 type Environment = { readonly [name: string]: string | undefined };
@@ -52,6 +52,14 @@ export type DatabaseSource = {
   readonly rereads: boolean;
   readonly mistakes: readonly string[];
   readonly remarks: readonly string[];
+  readonly url?: UrlParts;
+};
+
+/** What a URL says beyond the database, for a program that is handed one. */
+type UrlParts = {
+  /** SQLAlchemy's, as in `postgresql+asyncpg://`. */
+  readonly driver?: string;
+  readonly parameters: Readonly<Keywords>;
 };
 
 /**
@@ -97,6 +105,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
   };
 
   let isMisread = false;
+  let urlParts: UrlParts | undefined;
   const url =
     flag === undefined
       ? (read("HEADGATE_DATABASE_URL") ?? read("DATABASE_URL"))
@@ -106,6 +115,8 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     mistakes.push(...parsed.mistakes);
     isMisread = parsed.mistakes.length > 0;
     for (const [keyword, value] of Object.entries(parsed.keywords)) take(keyword, value, url.name);
+    const driver = driverOf(url.value);
+    urlParts = { ...(driver === undefined ? {} : { driver }), parameters: parsed.keywords };
   }
   const remarks: string[] = [];
   const takeAll = (variables: { readonly [name: string]: string }): void => {
@@ -135,6 +146,7 @@ export function findDatabase(env: Environment, flag: string | undefined): Databa
     rereads,
     mistakes,
     remarks: [...remarks, ...parsed.remarks],
+    ...(urlParts === undefined ? {} : { url: urlParts }),
   };
 }
 

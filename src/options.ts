@@ -56,6 +56,8 @@ const applying = ["run", "migrate"] as const;
 const changing = [...applying, "rollback"] as const;
 const reading = ["run", "migrate", "verify", "status", "plan"] as const;
 const locking = [...changing, "resolve", "stamp", "repair"] as const;
+/** Those that tell a migrator from SQL files. */
+const telling = [...reading, "check"] as const;
 const scratching: readonly CommandName[] = ["plan", "check"];
 
 export const options: readonly Option[] = [
@@ -201,14 +203,14 @@ export const options: readonly Option[] = [
     name: "migrator",
     value: "COMMAND",
     kind: "text",
-    commands: reading,
+    commands: telling,
     help: "run this instead of SQL files: a command, or a preset such as alembic, knex or prisma",
   },
   {
     name: "migrator-inputs",
     value: "GLOB",
     kind: "list",
-    commands: reading,
+    commands: telling,
     help: "files that decide what the migrator does; repeatable",
     isSpecial: true,
   },
@@ -216,7 +218,7 @@ export const options: readonly Option[] = [
     name: "migrator-state",
     value: "TABLE",
     kind: "list",
-    commands: reading,
+    commands: telling,
     help: "the migrator's own table; while it and the files are as recorded, nothing is run; repeatable",
     isSpecial: true,
   },
@@ -225,8 +227,17 @@ export const options: readonly Option[] = [
     value: "DIR",
     kind: "text",
     default: ".",
-    commands: reading,
+    commands: telling,
     help: "the migrator's working directory; its globs start here",
+    isSpecial: true,
+  },
+  {
+    name: "migrator-env",
+    value: "NAME[=FORM]",
+    kind: "list",
+    defaultNote: "the preset's",
+    commands: applying,
+    help: "a variable that tells the migrator the database, as url, psycopg, pg, jdbc, parts, host …; repeatable",
     isSpecial: true,
   },
   {
@@ -270,6 +281,14 @@ export const options: readonly Option[] = [
     kind: "text",
     commands: [...applying, "verify"],
     help: "run when all of it is applied, such as a check; until it succeeds no server starts",
+    isSpecial: true,
+  },
+  {
+    name: "hook-env",
+    value: "NAME[=FORM]",
+    kind: "list",
+    commands: applying,
+    help: "a variable that tells --before and --after the database, as for --migrator-env; repeatable",
     isSpecial: true,
   },
   {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { errorCode } from "./errors.ts";
 import { presets } from "./migrator/presets.ts";
+import { readVariables, type Variable, variablesOf } from "./migrator/variables.ts";
 import { splitCommand } from "./migrator/words.ts";
 import { nearest } from "./nearest.ts";
 import type { Given } from "./requests/given.ts";
@@ -26,6 +27,8 @@ export type MigratorSet = {
   /** The tool whose layout they are; absent where they are named. */
   readonly layout?: string;
   readonly state: readonly (readonly string[])[];
+  /** The variables by which it is told the database. */
+  readonly variables: readonly Variable[];
   /** Where headgate records its runs. */
   readonly historyTable: readonly string[];
 };
@@ -41,6 +44,7 @@ type SetTexts = {
   readonly "migrator-inputs"?: readonly string[];
   readonly "migrator-state"?: readonly string[];
   readonly "migrator-dir"?: string;
+  readonly "migrator-env"?: readonly string[];
 };
 
 const keys = [
@@ -51,12 +55,13 @@ const keys = [
   "migrator-inputs",
   "migrator-state",
   "migrator-dir",
+  "migrator-env",
 ] as const;
 
 /** Where runs of migrators are recorded unless --history-table says otherwise. */
 export const runsTable = "headgate_runs";
 
-const lists = ["migrator-inputs", "migrator-state"] as const;
+const lists = ["migrator-inputs", "migrator-state", "migrator-env"] as const;
 
 /**
  * The sets that --sets lists, or the one that the other options describe.
@@ -123,6 +128,7 @@ function readSet(
   if (typeof command === "string") mistakes.push(`${label("migrator")}: ${command}`);
   const inputs = texts["migrator-inputs"] ?? [];
   const state = texts["migrator-state"] ?? [];
+  const variables = readVariables(texts["migrator-env"] ?? [], label("migrator-env"), mistakes);
   return {
     ...{ kind: "migrator", ...name },
     ...(preset === undefined ? {} : { preset: migrator }),
@@ -133,6 +139,7 @@ function readSet(
     state: (state.length === 0 ? (preset?.state ?? []) : state).map((text) =>
       table("migrator-state", text),
     ),
+    variables: texts["migrator-env"] === undefined ? variablesOf(preset && migrator) : variables,
     historyTable: table("history-table", texts["history-table"] ?? runsTable),
   };
 }

@@ -6,18 +6,24 @@ import { rules } from "../check/rules.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
 import { fence } from "../report/summary-text.ts";
-import type { SqlSet } from "../sets.ts";
+import type { MigratorSet, SqlSet } from "../sets.ts";
 
 /** `headgate check`: what can be said of the files before they meet a database that matters. */
 export async function check(context: Context): Promise<number> {
   const { config } = context;
   const { isStrict = false, annotates = false } = config.check ?? {};
   const sets = config.sets.filter((set): set is SqlSet => set.kind === "sql");
+  const unknown = config.sets.flatMap((set) => (set.kind === "migrator" ? [notChecked(set)] : []));
   if (sets.length === 0) {
-    throw new HeadgateError("usage", "there is no set of SQL files to check", {
-      fix: "name a folder with --migrations; migrators check their own files",
-    });
+    throw new HeadgateError(
+      "usage",
+      `there is nothing that can be checked: ${unknown.join("; ")}`,
+      {
+        fix: "leave `headgate check` out, and try the migrations with `headgate migrate` on a database that is worth nothing; SQL files beside them are named with --migrations, or in --sets",
+      },
+    );
   }
+  for (const what of unknown) context.log.warn({ phase: "check" }, `checked nothing of ${what}`);
   const checked: CheckedSet[] = [];
   for (const set of sets) {
     const folder = await checkFolder(context, set.migrationsDir);
@@ -43,6 +49,13 @@ export async function check(context: Context): Promise<number> {
   throw new HeadgateError("history_mismatch", `the migrations have ${against}`, {
     fix: "correct the files; what is meant can be allowed with a reason",
   });
+}
+
+/** What cannot be known of files in another tool's language. */
+function notChecked({ name, command, preset }: MigratorSet): string {
+  const whose = preset ?? `\`${command.join(" ")}\``;
+  const which = name === undefined ? "" : `set "${name}", `;
+  return `${which}the migrations of ${whose}: only that tool can read what is in them`;
 }
 
 /** Tells what was found, with what a round trip shows if one is asked for. */

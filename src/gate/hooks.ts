@@ -4,6 +4,7 @@ import type { Context } from "../look.ts";
 import { runChild } from "../migrator/child.ts";
 import { watched, type WatchedLock } from "../migrator/watch.ts";
 import { markPoint } from "./restore-point.ts";
+import { tellDatabase } from "./tell-database.ts";
 
 /** What is going to be applied, as a hook reads it. */
 export type HookPlan = {
@@ -31,7 +32,7 @@ export async function betweenHooks(
   await markPoint(lock.session, log, signal);
   const { before } = config;
   if (before !== undefined) {
-    await watched(lock, signal, (limit) => runHook("before", before, context, plan, limit));
+    await watched(lock, signal, (limit) => runHook("before", before, context, lock, plan, limit));
   }
   await apply();
   await runAfter(context, lock, plan);
@@ -41,23 +42,28 @@ export async function betweenHooks(
 export async function runAfter(context: Context, lock: WatchedLock, plan: HookPlan): Promise<void> {
   const { after } = context.config;
   if (after === undefined) return;
-  await watched(lock, context.signal, (limit) => runHook("after", after, context, plan, limit));
+  await watched(lock, context.signal, (limit) =>
+    runHook("after", after, context, lock, plan, limit),
+  );
 }
 
 async function runHook(
   name: "before" | "after",
   command: readonly string[],
-  { config, log, environment }: Context,
+  context: Context,
+  { session }: WatchedLock,
   plan: HookPlan,
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now();
-  const known = Object.entries(environment()).filter(([key]) => !ownSecrets.includes(key));
+  const { config, log } = context;
+  const told = tellDatabase(context, config.hookVariables, session);
+  const known = Object.entries(told).filter(([key]) => !ownSecrets.includes(key));
   const lines: string[] = [];
   log.info({ phase: name, command: command.join(" ") }, "started");
   const ending = await runChild(
     {
-      server: resolveProgram(command, environment()["PATH"], `--${name} command`),
+      server: resolveProgram(command, told["PATH"], `--${name} command`),
       directory: ".",
       environment: Object.fromEntries(known),
       input: `${JSON.stringify({ version: 1, ...plan })}\n`,

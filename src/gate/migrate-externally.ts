@@ -5,6 +5,7 @@ import { HeadgateError } from "../errors.ts";
 import { migratorKeys } from "../lock/key.ts";
 import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
+import { carryFirstFailure, noteFailure, withFirstFailure } from "../migrator/first-failure.ts";
 import type { Verdict } from "../migrator/judge.ts";
 import { addColumns, notesOf, recordEnd, recordStart } from "../migrator/record-run.ts";
 import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
@@ -152,8 +153,12 @@ async function runAndRecord(
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
     if (begun === undefined) await session.afterwards(commitOfAll);
-    else await recordFailure(prepared, held, begun);
-    throw error;
+    else {
+      await recordFailure(prepared, held, begun);
+      const by = nameApplication(hostname());
+      await noteFailure(session, place, { id: begun.id, by, error }, context.redact);
+    }
+    throw withFirstFailure(error, firstFailureOf(prepared, held.look));
   }
   if (begun === undefined) return;
   const { id, hasNotes } = begun;
@@ -178,6 +183,16 @@ async function keepCommits({ log, signal }: Context, session: Session): Promise<
     const doubt = "cannot tell whether what the migrator committed would outlive a crash";
     log.warn({ phase: "migrator", reason }, doubt);
   }
+}
+
+/** How the same files failed before. */
+function firstFailureOf({ set, inputs }: PreparedMigrator, { runs }: RunLook): string | undefined {
+  const own = inputs?.fingerprint ?? "";
+  const command = set.command.join(" ");
+  const run = runs.findLast(
+    (each) => each.inputs === own && each.command === command && each.outcome !== "succeeded",
+  );
+  return run?.firstFailure;
 }
 
 /** Where the session that holds the lock is gone, another ends what the migrator left. */
@@ -244,7 +259,10 @@ async function begin(
       await createSchema(session, schema, signal);
     const hasNotes = look.isFull || (await addNotes(prepared, session));
     const notes = hasNotes ? { notes: notesOf(look, own) } : {};
-    return { id: await recordStart(session, place, { ...run, ...notes }, signal), hasNotes };
+    const id = await recordStart(session, place, { ...run, ...notes }, signal);
+    if (hasNotes)
+      await carryFirstFailure(session, place, id, firstFailureOf(prepared, look), signal);
+    return { id, hasNotes };
   } catch (error) {
     if (!isServerError(error) || error.code !== "42501") throw error;
     const table = place.table.join(".");

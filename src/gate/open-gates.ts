@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
 import { createNotifier } from "../report/notify.ts";
 import { refuseUnlessApproved } from "./approved.ts";
@@ -33,9 +34,15 @@ export async function openGates(context: Context, sets: readonly Prepared[]): Pr
   } catch (error) {
     // Whoever stopped it knows, and the promised seconds until the exit are not for a webhook.
     if (signal.aborted) throw error;
-    tell(`failed to migrate ${database}: ${error instanceof Error ? error.message : ""}`);
+    tell(`failed to migrate ${database}: ${inWords(error)}`);
     await notifier.settle();
     throw error;
   }
   await notifier.settle();
+}
+
+/** All that a person who has no log at hand can be told. */
+function inWords(error: unknown): string {
+  const problems = error instanceof HeadgateError ? error.problems : [];
+  return [error instanceof Error ? error.message : "", ...problems].join("; ");
 }

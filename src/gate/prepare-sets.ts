@@ -99,6 +99,15 @@ async function readSqlSet({ migrationsDir }: SqlSet): Promise<readonly Migration
 function prepareMigrator(set: MigratorSet, context: Context): PreparedMigrator {
   const { state, historyTable: table } = set;
   const inputs = readInputsOf(set, context);
+  const isLocal = context.config.database.settings.endpoints.some(({ host }) =>
+    host.startsWith("/"),
+  );
+  const java = set.variables.find(({ form }) => form === "jdbc");
+  if (isLocal && java !== undefined) {
+    throw new HeadgateError("usage", `${java.name}: a tool that uses JDBC reaches no unix socket`, {
+      fix: "name the database by a host, or the variables that the tool shall have with --migrator-env",
+    });
+  }
   // Services that share a database and a table of records have tables of their own for their migrators.
   const name = set.name ?? (state.map((names) => names.join(".")).join(" ") || "migrator");
   // Alembic's table has no row for each migration, but points at one.

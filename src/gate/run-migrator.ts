@@ -1,9 +1,17 @@
+import { resolve } from "node:path";
+import type { Config } from "../config.ts";
 import { HeadgateError } from "../errors.ts";
 import { type Ending, runChild } from "../migrator/child.ts";
+import { inWords, readComplaint } from "../migrator/complaint.ts";
 import { watched, type WatchedLock } from "../migrator/watch.ts";
+import type { MigratorSet } from "../sets.ts";
 import { describeEnding, excerptOf } from "./hooks.ts";
 import { type PreparedMigrator, resolveMigrator } from "./prepare-sets.ts";
 import type { Held } from "./take-lock.ts";
+import { tellDatabase } from "./tell-database.ts";
+
+/** A traceback of Python's, with what the tool printed before it. */
+const mostLines = 400;
 
 /**
  * Runs the migrator while the lock is watched, and logs what it prints.
@@ -16,14 +24,21 @@ export async function runMigrator(
   application: string,
 ): Promise<void> {
   const { config, log, signal } = context;
+  const options = sessionOptions(lock, config.migratorLockTimeoutMs);
+  const told = tellDatabase(context, set.variables, lock.session, {
+    application,
+    ...(options === undefined ? {} : { options }),
+  });
+  const pgOptions = [told["PGOPTIONS"], options].filter((text) => text !== undefined).join(" ");
   const environment = {
-    ...context.environment(),
-    PGAPPNAME: application,
-    ...sessionOptions(context.environment(), lock, config.migratorLockTimeoutMs),
+    ...{ ...told, PGAPPNAME: application },
+    ...(pgOptions === "" ? {} : { PGOPTIONS: pgOptions }),
   };
   const started = performance.now();
   const lines: string[] = [];
-  log.info({ phase: "migrator", command: set.command.join(" ") }, "started");
+  const database = set.variables.map(({ name, form }) => `${name}=${form}`);
+  const facts = { command: set.command.join(" "), ...(database.length === 0 ? {} : { database }) };
+  log.info({ phase: "migrator", ...facts }, "started");
   const ending = await watched(lock, signal, (limit) =>
     runChild(
       {
@@ -34,14 +49,14 @@ export async function runMigrator(
         graceMs: config.stopGraceMs,
         onLine: (line, stream) => {
           lines.push(line);
-          if (lines.length > 100) lines.splice(0, 50);
+          if (lines.length > mostLines) lines.splice(0, mostLines / 2);
           log.info({ phase: "migrator", stream }, line);
         },
       },
       limit,
     ),
   );
-  if (ending.exitCode !== 0) throw failed(set.command, ending, config.migratorTimeoutMs, lines);
+  if (ending.exitCode !== 0) throw failed(set, ending, config, lines);
   log.info({ phase: "migrator", ms: Math.round(performance.now() - started) }, "migrated");
 }
 
@@ -50,10 +65,9 @@ export async function runMigrator(
  * that bring any, so that behind one there are none.
  */
 function sessionOptions(
-  environment: Readonly<Record<string, string>>,
   { isPooled, settings }: Held,
   lockTimeoutMs: number | undefined,
-): { PGOPTIONS?: string } {
+): string | undefined {
   const check = settings["client_connection_check_interval"];
   const wanted = [
     ...(check === undefined ? [] : [`-c client_connection_check_interval=${check}`]),
@@ -61,25 +75,31 @@ function sessionOptions(
       ? []
       : [`-c lock_timeout=${Number.isFinite(lockTimeoutMs) ? Math.ceil(lockTimeoutMs) : 0}`]),
   ];
-  if (isPooled || wanted.length === 0) return {};
-  const own = environment["PGOPTIONS"];
-  return { PGOPTIONS: [...(own === undefined ? [] : [own]), ...wanted].join(" ") };
+  return isPooled || wanted.length === 0 ? undefined : wanted.join(" ");
 }
 
 function failed(
-  command: readonly string[],
+  { command, preset, directory, variables }: MigratorSet,
   ending: Ending,
-  timeoutMs: number,
+  { migratorTimeoutMs: timeoutMs, database }: Config,
   lines: readonly string[],
 ): HeadgateError {
   const name = `the migrator \`${command.join(" ")}\``;
   const isLate = ending.exitCode === undefined && ending.signalName === undefined;
-  const what = isLate
-    ? `${name} did not end within ${timeoutMs} ms and was stopped`
-    : `${name} ended with ${describeEnding(ending)}`;
+  const complaint = readComplaint(preset, lines, resolve(directory));
+  const how = isLate
+    ? `did not end within ${timeoutMs} ms and was stopped`
+    : `ended with ${describeEnding(ending)}`;
   const fix = isLate
     ? "raise --migrator-timeout if it is only slow"
-    : "correct what it complains of in the lines above; then run again";
-  const details = { phase: "migrator", migratorExitCode: ending.exitCode, ...excerptOf(lines) };
-  return new HeadgateError("sql_failed", what, { fix, details });
+    : `correct what it complains of${complaint.cause === undefined ? " in the lines above, or in Postgres' own log" : ""}; then run again`;
+  // It may have found none, where headgate has been told in a way that is headgate's own.
+  const isAlone =
+    variables.length === 0 && Object.values(database.from).some((name) => name !== "DATABASE_URL");
+  const hint = "; it has the container's own variables, --migrator-env tells it the database";
+  const details = { phase: "migrator", migratorExitCode: ending.exitCode, ...complaint };
+  return new HeadgateError("sql_failed", `${name} ${how}${inWords(complaint)}`, {
+    fix: `${fix}${isAlone ? hint : ""}`,
+    details: { ...details, ...excerptOf(lines) },
+  });
 }

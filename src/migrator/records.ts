@@ -28,6 +28,7 @@ export type RunRecord = {
   /** How often these tables had been changed by another hand until it began. */
   readonly changes: number | null;
   readonly outcome: "started" | "succeeded" | "failed";
+  readonly command?: string;
   /** The application name of its sessions. */
   readonly application: string;
   /** How long it may live after it was told to stop, in milliseconds. */
@@ -35,6 +36,8 @@ export type RunRecord = {
   readonly by: string;
   readonly startedAt: string;
   readonly ms: number | null;
+  /** Of a run that did not succeed: how these files failed first since they last succeeded, when and by whom. */
+  readonly firstFailure?: string;
 };
 
 /** What one look at the database shows of a migrator. */
@@ -84,6 +87,7 @@ export const newerColumns = {
   state_rows: "bigint",
   versions: "text",
   changes: "integer",
+  first_failure: "text",
 } as const;
 
 const runsOf = ({ table, name }: RecordPlace): string => {
@@ -92,7 +96,7 @@ const runsOf = ({ table, name }: RecordPlace): string => {
   const newer = names.map((column) => `pg_catalog.to_jsonb(t)->>'${column}' as ${column}`);
   const isFull = `select count(*) = ${names.length} from pg_catalog.pg_attribute where not attisdropped
     and attrelid = ${quoteLiteral(quoteTable(table))}::regclass and attname in (${names.map(quoteLiteral).join(", ")})`;
-  return `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, started_by,
+  return `(select pg_catalog.json_agg(r order by r.id) from (select id, inputs, state, outcome, application, grace_ms, command, started_by,
     to_char(started_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') as started_at,
     extract(epoch from ended_at - started_at) * 1000 as ms, ${newer.join(", ")}
     from ${quoteTable(table)} t where name = ${quoteLiteral(name)}) r) as runs, (${isFull}) as is_full`;
@@ -181,9 +185,11 @@ function readRuns(row: Record<string, unknown>): Pick<RunLook, "runs" | "isFull"
     outcome: each["outcome"] as RunRecord["outcome"],
     application: String(each["application"]),
     graceMs: Number(each["grace_ms"]),
+    command: String(each["command"]),
     by: String(each["started_by"]),
     startedAt: String(each["started_at"]),
     ms: each["ms"] === null ? null : Math.round(Number(each["ms"])),
+    ...(typeof each["first_failure"] === "string" ? { firstFailure: each["first_failure"] } : {}),
   }));
   return { runs, isFull: row["is_full"] === true };
 }

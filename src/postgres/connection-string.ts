@@ -14,6 +14,9 @@ const scheme = /^postgres(?:ql)?(?:\+\w+)?:\/\//;
 /** Schemes that people put there; of anything else a piece could be a secret. */
 const otherScheme =
   /^((?:jdbc:|r2dbc:|prisma\+)?(?:postgres|postgresql|postgis|pgsql|psql|pg|mysql|mariadb|mssql|sqlserver|sqlite|mongodb|redis|cockroachdb|https?|tcp|file)):/i;
+/** The driver that SQLAlchemy's form of a URL names. */
+export const driverOf = (url: string): string | undefined =>
+  /^postgres(?:ql)?\+(\w+):\/\//.exec(url)?.[1];
 
 /**
  * Takes a connection URL apart the way libpq does, which Node's URL class and pg do not: several hosts, socket

@@ -3,8 +3,7 @@ import type { QueryResult } from "pg";
 import Client from "pg/lib/client.js";
 import { withTimeout, within } from "../deadline.ts";
 import { dial } from "./dial.ts";
-import { optionOf } from "./parameters.ts";
-import type { DatabaseSettings, Endpoint } from "./settings.ts";
+import { type DatabaseSettings, type Endpoint, optionsOf } from "./settings.ts";
 import { isServerError } from "./sqlstate.ts";
 import { TlsRefused } from "./tls.ts";
 
@@ -87,6 +86,7 @@ export async function logIn(
     return socket;
   };
   const bindsChannel = encrypted && settings.channelBinding !== "disable";
+  const options = optionsOf(settings);
   const client = new Client({
     host: endpoint.host,
     port: endpoint.port,
@@ -102,7 +102,7 @@ export async function logIn(
     ssl: false,
     stream: () => socket,
     enableChannelBinding: bindsChannel,
-    ...optionsOf(settings),
+    ...(options === undefined ? {} : { options }),
   });
   const { connection } = client as unknown as Internals;
   const internals = client as unknown as Internals;
@@ -193,15 +193,6 @@ export async function logIn(
     },
   };
   return session;
-}
-
-/** All that the server is to set for the session when it begins. */
-function optionsOf({ startupOptions, searchPath }: DatabaseSettings): { options?: string } {
-  const options = [
-    ...(startupOptions === undefined ? [] : [startupOptions]),
-    ...(searchPath === undefined ? [] : [optionOf("search_path", searchPath)]),
-  ];
-  return options.length === 0 ? {} : { options: options.join(" ") };
 }
 
 /** The query's own outcome; but once the signal has fired, only for so long. */

@@ -4,6 +4,7 @@ import type { Keywords } from "./connection-string.ts";
 import {
   isSearchPath,
   judgeParameter,
+  optionOf,
   searchPathOf,
   sessionOptions,
   shownKeyword,
@@ -214,4 +215,16 @@ function operatingSystemUser(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** All that the server is to set for a session when it begins, as in PGOPTIONS; undefined when that is nothing. */
+export function optionsOf({
+  startupOptions,
+  searchPath,
+}: Pick<DatabaseSettings, "startupOptions" | "searchPath">): string | undefined {
+  const options = [
+    ...(startupOptions === undefined ? [] : [startupOptions]),
+    ...(searchPath === undefined ? [] : [optionOf("search_path", searchPath)]),
+  ];
+  return options.length === 0 ? undefined : options.join(" ");
 }

@@ -3,6 +3,7 @@ import { describeAhead, judgeOf, refusalOfAhead } from "../gate/verdict.ts";
 import { askWhenReady } from "../look.ts";
 import type { Verdict } from "../migrator/judge.ts";
 import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
+import type { MigratorSet } from "../sets.ts";
 import type { SetStatus } from "./set-status.ts";
 
 /** Looks at what is recorded of a migrator, and whether it would be run now. Reads only, also from a standby. */
@@ -37,10 +38,34 @@ function toText({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     ["state", state === "" ? "none named" : state],
     ["records", `${place.table.join(".")}, "${place.name}"`],
     ["latest run", last === undefined ? "none recorded" : describeRun(last)],
+    ...(last?.outcome !== "failed" || last.firstFailure === undefined
+      ? []
+      : [["first failed", last.firstFailure]]),
     ["now", describeVerdict(verdict)],
+    ["unknown", unknownOf(set)],
   ]
     .map(([label = "", value = ""]) => `${label.padEnd(11)} ${value}\n`)
     .join("");
+}
+
+/** The tools' own commands that list migrations. */
+const listings: { readonly [preset: string]: string } = {
+  alembic: "alembic current` and `alembic heads",
+  knex: "knex migrate:status",
+  prisma: "prisma migrate status",
+  django: "manage.py showmigrations",
+  rails: "rails db:migrate:status",
+  flyway: "flyway info",
+  liquibase: "liquibase status",
+  dbmate: "dbmate status",
+  "golang-migrate": "migrate version",
+  sqitch: "sqitch status",
+  typeorm: "typeorm migration:show",
+};
+
+function unknownOf({ preset }: MigratorSet): string {
+  const listing = listings[preset ?? ""];
+  return `which of its migrations are applied: ${listing === undefined ? "only the tool knows" : `\`${listing}\` tells`}`;
 }
 
 const describeRun = ({ outcome, startedAt, by, ms }: RunRecord): string =>
@@ -63,6 +88,9 @@ function toJson({ set, inputs, place }: PreparedMigrator, look: RunLook, verdict
     upToDate: verdict.kind !== "due",
     ahead: verdict.kind === "ahead",
     why: verdict.kind === "due" ? verdict.why : null,
-    runs: look.runs.map(({ outcome, startedAt, by, ms }) => ({ outcome, startedAt, by, ms })),
+    runs: look.runs.map(({ outcome, startedAt, by, ms, firstFailure }) => ({
+      ...{ outcome, startedAt, by, ms },
+      ...(outcome === "succeeded" ? {} : { firstFailure: firstFailure ?? null }),
+    })),
   };
 }

@@ -1,4 +1,7 @@
-/** The demo's image as three releases: without its last migration, as it is, and with one more that fails. */
+/**
+ * The demo's image as three releases: without its last migration, as it is, and with one more that fails. Those with a
+ * migrator of another tool are built by migrator-images.ts.
+ */
 import { readdirSync } from "node:fs";
 import { execa } from "execa";
 
@@ -13,6 +16,9 @@ export const tags = {
   old: "test-cluster-old",
   now: "test-cluster",
   broken: "test-cluster-broken",
+  alembic: "test-cluster-alembic",
+  "alembic-broken": "test-cluster-alembic-broken",
+  knex: "test-cluster-knex",
 } as const;
 export type Release = keyof typeof tags;
 

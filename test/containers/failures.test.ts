@@ -1,15 +1,19 @@
 /** The compose file of the repository in both its modes: what goes wrong. */
 import assert from "node:assert/strict";
 import { before } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { eventually } from "../helpers/eventually.ts";
 import { addMigrations } from "../helpers/migrations.ts";
 import { answer, buildDemo, containerTest, measured, graceMs, reportAtEnd } from "./engine.ts";
-import { withMigrations } from "./override.ts";
+import { withMigrations, withVariable } from "./override.ts";
 import { type Project, modes, startProject } from "./project.ts";
 
 const bad = "ALTER TABLE notes ADD COLUMN extra int;\nALTER TABLE no_such ADD COLUMN x int;\n";
 const slow = "ALTER TABLE notes ADD COLUMN extra int;\nSELECT pg_sleep(4);\n";
 const good = "ALTER TABLE notes ADD COLUMN extra int;\n";
+
+/** `restart: on-failure:3` */
+const tries = 4;
 
 before(buildDemo);
 
@@ -43,15 +47,18 @@ for (const { mode, profiles, api, migrator } of modes) {
       assert.equal(up.exitCode, 1, up.stderr);
       const reason = isSeparate
         ? /service "migrate" didn't complete successfully: exit 1/
-        : /container \S+-api-\d exited \(1\)/;
+        : /container \S+-api-\d (exited \(1\)|is unhealthy)/;
       assert.match(up.stderr, reason);
 
+      // Each is tried again, which does not help, and is at an end then.
       const apis = isSeparate ? ["created", "created", "created"] : [1, 1, 1];
-      assert.deepEqual(await ends(project, api), apis);
+      await eventually("no replica is tried again", async () =>
+        isDeepStrictEqual(await ends(project, api), apis),
+      );
       assert.deepEqual(await ends(project, "migrate"), isSeparate ? [1] : []);
       const lines = await project.logs(migrator);
       const failures = lines.filter(({ level }) => level === "error");
-      assert.equal(failures.length, isSeparate ? 1 : 3);
+      assert.equal(failures.length, tries * (isSeparate ? 1 : 3));
       for (const { msg } of failures) {
         assert.match(msg, /4_bad\.sql:2:\d+: .*relation "no_such" does not exist/);
       }
@@ -104,6 +111,28 @@ containerTest(
     assert.match(migrate.stderr, /4_bad\.sql:2:\d+: /);
     assert.equal((await old.states("api-separate"))[0]?.health, "healthy");
     await answer(`${await old.url("api-separate")}/health`);
+  },
+);
+
+containerTest(
+  "docker-compose.yml",
+  "a replica that gave up waiting for Postgres (69) is started again, and serves when that is there",
+  async (t) => {
+    const project = startProject(t, { files: withVariable("HEADGATE_WAIT_TIMEOUT", "10s") });
+    await project.compose(["up", "--detach", "--no-deps", "api"]);
+    await eventually(
+      "it has given up",
+      async () =>
+        (await project.logs("api")).some(
+          ({ code, exitCode }) => code === "not_ready" && exitCode === 69,
+        ),
+      60_000,
+    );
+    await project.up(["db"]);
+    assert.deepEqual(await answer(`${await project.url("api")}/health`), {
+      status: "ok",
+      migrations: 3,
+    });
   },
 );
 

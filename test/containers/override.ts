@@ -17,6 +17,14 @@ export function withMigrations(more: MigrationFiles): { files: string[]; folder:
   };
 }
 
+/** The demo in another image; the rest of the file is as it is. */
+export const withImage = (image: string): string[] =>
+  override({ api: { image }, migrate: { image }, "api-separate": { image } });
+
+/** The demo with a variable more for the API. */
+export const withVariable = (name: string, value: string): string[] =>
+  override({ api: { environment: { [name]: value } } });
+
 /** The demo whose new database takes its time to be set up; all the while it listens on the unix socket only. */
 export function withSlowFirstBoot(seconds: number): string[] {
   const folder = temporaryFolder("headgate-initdb-");

@@ -31,7 +31,7 @@ export interface Tool {
   readonly refusesAhead: boolean;
 }
 
-const modules = join(import.meta.dirname, "node_modules");
+export const modules = join(import.meta.dirname, "node_modules");
 
 /** For what an official image of Python calls `python`, and Debian does not. */
 const binaries = temporaryFolder("headgate-tools-bin-");

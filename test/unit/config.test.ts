@@ -139,6 +139,8 @@ test("every option has its variable, which counts as the flag does", () => {
       if (["database-url", ...needed].includes(name)) continue;
       const own = {
         "migrator-state": "one,two",
+        "migrator-env": "A,B=parts",
+        "hook-env": "A=url,PG=parts",
         "notify-url": "https://hooks.example.com/x",
         sets: '[{"name": "x"}]',
         "scratch-url": "postgres://u@h/scratch",
@@ -154,7 +156,7 @@ test("every option has its variable, which counts as the flag does", () => {
         completion: ["fish"],
       };
       // What tells of a migrator means nothing without one, and a round trip needs a place.
-      const also = /^migrator-(inputs|state|dir)$/.test(name)
+      const also = /^migrator-(inputs|state|dir|env)$/.test(name)
         ? ["--migrator", "alembic"]
         : name === "roundtrip"
           ? ["--scratch-create"]

@@ -230,7 +230,10 @@ for (const artifact of artifacts) {
         env: { HEADGATE_SETS: '[{"name": "theirs", "migrator": "alembic"}]' },
       });
       assert.equal(none.exitCode, 64);
-      assert.match(none.lines.at(-1)?.msg ?? "", /no set of SQL files to check/);
+      assert.match(
+        none.lines.at(-1)?.msg ?? "",
+        /nothing that can be checked: set "theirs", the migrations of alembic: only that tool/,
+      );
       const gone = await runHeadgate(artifact, ["check", "--migrations", "/nowhere"]);
       assert.equal(gone.exitCode, 64);
       assert.match(gone.lines.at(-1)?.msg ?? "", /cannot read the migrations folder \/nowhere/);

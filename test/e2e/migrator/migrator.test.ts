@@ -179,7 +179,10 @@ test("M7 in doubt the migrator runs: without inputs, without its table, after a 
   project.add({ "3.sql": "SELECT 1/0" });
   const failed = await boot();
   assert.equal(failed.exitCode, 1);
-  assert.match(String(failed.lines.at(-1)?.msg), /^the migrator `.*` ended with exit code 1$/);
+  assert.match(
+    String(failed.lines.at(-1)?.msg),
+    /^the migrator `.*` ended with exit code 1: division by zero$/,
+  );
   assert.match(failed.stderr, /division by zero/);
   project.add({ "3.sql": "SELECT 1" });
   assert.ok(ran(await boot()));

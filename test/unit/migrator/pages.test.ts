@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { presets } from "../../../src/migrator/presets.ts";
+import { variablesOf } from "../../../src/migrator/variables.ts";
 import { splitCommand } from "../../../src/migrator/words.ts";
 import { tools } from "../../tools/tools.ts";
 
@@ -17,11 +18,13 @@ function rowOf(text: string, option: string): string[] {
 }
 
 for (const [name, { command, inputs, state }] of Object.entries(presets)) {
-  test(`M7 the page of --migrator ${name} names the command, the inputs and the state that it fills in`, () => {
+  test(`M7 the page of --migrator ${name} names the command, the inputs, the state and the variables that it fills in`, () => {
     const text = page(name);
     assert.deepEqual(rowOf(text, "command").map(splitCommand), [command]);
     assert.deepEqual(rowOf(text, "`--migrator-inputs`"), inputs);
     assert.deepEqual(rowOf(text, "`--migrator-state`"), state);
+    const told = variablesOf(name).map((variable) => `${variable.name}=${variable.form}`);
+    assert.deepEqual(rowOf(text, "`--migrator-env`"), told);
     assert.ok(text.includes(`+ENV HEADGATE_MIGRATOR=${name}\n`));
     assert.equal(/^\*\*Tested\*\* with .*\d/m.test(text), isTested(name));
     assert.equal(text.includes("**Untested.**"), !isTested(name));
