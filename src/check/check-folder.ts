@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { readStatements } from "../apply/refuse.ts";
 import { readBase } from "../git/repository.ts";
 import type { Context } from "../look.ts";
@@ -23,7 +24,7 @@ export type CheckedFolder = {
  * @throws HeadgateError usage (64) when the folder, or the commits of --base, cannot be read
  */
 export async function checkFolder(context: Context, folder: string): Promise<CheckedFolder> {
-  const { migrations, misfits } = await surveyFolder(folder);
+  const { migrations, misfits, unread } = await surveyFolder(folder);
   const undoFiles = readUndoFiles(folder, migrations);
   const compared = await compare(context, folder, migrations);
   const files = migrations.map(readStatements);
@@ -36,6 +37,7 @@ export async function checkFolder(context: Context, folder: string): Promise<Che
       // Without --base it is not known which files go into one deployment.
       findIncompatibilities(file, compared === undefined ? { objects: [], columns: [] } : made),
     ),
+    ...findUnreadFiles(folder, unread),
     ...findStrayUndoFiles(folder, migrations),
     ...findWithoutUndo(migrations, undoFiles, context.config.check?.makesRoundTrip === true),
     ...(compared?.findings ?? []),
@@ -55,6 +57,11 @@ function fromProblem(
   place: { readonly path: string; readonly sql?: string },
 ): Finding {
   return toFinding(rule as RuleName, place, offset, what, fix);
+}
+
+function findUnreadFiles(folder: string, unread: readonly string[]): readonly Finding[] {
+  const what = "may be meant as a migration, and is not read";
+  return unread.map((path) => toFinding("unread", { path: join(folder, path) }, 0, what));
 }
 
 function findStrayUndoFiles(folder: string, migrations: readonly Migration[]): readonly Finding[] {

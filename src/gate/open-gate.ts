@@ -8,6 +8,7 @@ import { refuseUnlessSetApproved } from "./approved.ts";
 import { betweenHooks, runAfter } from "./hooks.ts";
 import type { PreparedSql } from "./prepare-sets.ts";
 import { underLock } from "./under-lock.ts";
+import { warnOfApplied } from "./warn-of-files.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
 
 /** What a look shows when there is an --after command: whether it is still owed to an earlier run. */
@@ -25,6 +26,7 @@ export async function openGate(
   const started = performance.now();
   const { context, migrations } = prepared;
   const { config, log } = context;
+  const warnOnce = warnOfApplied(log);
   await underLock<CheckedLook, Locked>(context, {
     look: async (session, limit) => {
       const look = await lookAtHistory(session, config.historyTable, limit);
@@ -33,6 +35,7 @@ export async function openGate(
     wants: (look) => {
       const plan = planMigrations(migrations, look.history);
       refuseUnlessSound(plan, config.failWhenAhead);
+      warnOnce(plan);
       if (plan.pending.length > 0 || look.isUnchecked) return true;
       reportUpToDate(log, migrations, plan, started);
       return false;

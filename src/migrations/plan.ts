@@ -80,7 +80,9 @@ export function refusalOf(plan: Plan, failWhenAhead: boolean): HeadgateError | u
   if (problems.length === 0) return undefined;
   return new HeadgateError(
     "history_mismatch",
-    "the history and the files disagree; nothing was changed",
+    disagrees(plan)
+      ? "the history and the files disagree; nothing was changed"
+      : "files that are pending cannot be applied as they are; nothing was changed",
     {
       problems,
       ...(plan.changed.length + plan.missing.length + plan.outOfOrder.length > 0
@@ -94,6 +96,11 @@ export function refusalOf(plan: Plan, failWhenAhead: boolean): HeadgateError | u
     },
   );
 }
+
+/** Whether there is more against it than the files that are pending. */
+const disagrees = ({ changed, missing, outOfOrder, pending, ahead }: Plan): boolean =>
+  changed.length + missing.length + outOfOrder.length > 0 ||
+  (ahead.length > 0 && pending.every(({ defects }) => defects.length === 0));
 
 /** `4 add-index, 5 drop-old`, shortened when there are many. */
 export function listNames(rows: readonly { id: number; name: string }[]): string {
