@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { readStatements } from "../apply/refuse.ts";
 import { readBase } from "../git/repository.ts";
 import type { Context } from "../look.ts";
-import { type Migration, surveyFolder } from "../migrations/folder.ts";
+import { type Migration, type Misfit, surveyFolder } from "../migrations/folder.ts";
 import type { Problem } from "../migrations/problem.ts";
 import { listStrayUndoFiles, readUndoFiles, undoPathOf } from "../migrations/undo-files.ts";
 import { compareWithBase, type Comparison } from "./base.ts";
@@ -31,7 +31,9 @@ export async function checkFolder(context: Context, folder: string): Promise<Che
   const news = files.filter(({ migration }) => compared?.added.has(migration) ?? true);
   const made: Made = { objects: [], columns: [] };
   const findings = [
-    ...misfits.map((misfit) => fromProblem(misfit, misfit)),
+    ...misfits
+      .filter((misfit) => !isDefect(misfit, migrations))
+      .map((misfit) => fromProblem(misfit, misfit)),
     ...[...files, ...[...undoFiles.values()].map(readStatements)].flatMap(whyNotApplicable),
     ...news.flatMap((file) =>
       // Without --base it is not known which files go into one deployment.
@@ -44,6 +46,10 @@ export async function checkFolder(context: Context, folder: string): Promise<Che
   ];
   return { migrations, undoFiles, findings };
 }
+
+/** What is found of a file by itself, and again in the company of others, is told once. */
+const isDefect = ({ rule, path }: Misfit, migrations: readonly Migration[]): boolean =>
+  migrations.some((each) => each.path === path && each.defects.some((own) => own.rule === rule));
 
 function whyNotApplicable({
   migration,

@@ -10,6 +10,7 @@ import { askWhenReady, type Context } from "../look.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
 import { listNames, planMigrations, planProblems } from "../migrations/plan.ts";
+import { sentenceOf } from "../migrations/problem.ts";
 import type { Session } from "../postgres/session.ts";
 import { type LookWithSteps, lookWithSteps } from "./look-with-steps.ts";
 import { underLock } from "./under-lock.ts";
@@ -126,6 +127,7 @@ function planStamp(
     ...planProblems({ ...plan, pending: [], outOfOrder: [] }, false),
     ...tooNew(history, newest),
     ...begun(files, steps),
+    ...unwritten(files),
   ];
   if (problems.length > 0) {
     throw new HeadgateError(
@@ -145,6 +147,15 @@ function tooNew({ rows }: History, newest: number): string[] {
   return beyond.length === 0
     ? []
     : [`the history is ahead: it has ${listNames(beyond)}, and ${newest} was to be the newest`];
+}
+
+/** Once it is recorded, the SQL that is written into it later would be an edit. */
+function unwritten(files: readonly Migration[]): string[] {
+  return files.flatMap(({ path, defects }) =>
+    defects
+      .filter(({ rule }) => rule === "not-written")
+      .map((defect) => `${path}: ${sentenceOf(defect)}`),
+  );
 }
 
 function begun(files: readonly Migration[], steps: readonly StepRow[]): string[] {

@@ -10,9 +10,9 @@ type File = {
   readonly directives: Directives;
 };
 
-/** The other ways to say so, which only count beside a twin that says the opposite: `5_scale-down.sql` is no undo. */
-const downEnd = /[._-](?:down|undo|rollback|revert)$/i;
-const upEnd = /[._-](?:up|do|deploy|apply)$/i;
+/** By which tools tell the two files of a migration apart. They count between twins only: `5_scale-down.sql` is no undo. */
+const downPart = /[._-](?:down|undo|rollback|revert)(?=[._-]|$)/i;
+const upPart = /[._-](?:up|do|deploy|apply)(?=[._-]|$)/i;
 
 const stemOf = (fileName: string): string => fileName.replace(/\.\w+$/, "");
 
@@ -20,11 +20,11 @@ const stemOf = (fileName: string): string => fileName.replace(/\.\w+$/, "");
 export function undoOfPair<Named extends { readonly fileName: string }>(
   ...pair: readonly [Named, Named]
 ): Named | undefined {
-  const downs = pair.filter(({ fileName }) => downEnd.test(stemOf(fileName)));
+  const downs = pair.filter(({ fileName }) => downPart.test(stemOf(fileName)));
   const [down] = downs;
   if (down === undefined || downs.length === 2) return undefined;
   const [one, two] = pair.map(({ fileName }) =>
-    stemOf(fileName).replace(downEnd, "").replace(upEnd, ""),
+    stemOf(fileName).replace(downPart, "").replace(upPart, ""),
   );
   return one === two ? down : undefined;
 }
@@ -38,7 +38,7 @@ export const undoBeside: Pick<Problem, "rule" | "fix"> = {
 /** What makes a file impossible to apply as a migration. */
 export function upProblems({ name, fileName, sql, directives }: File): Problem[] {
   const found: Problem[] = [];
-  if (/\.(?:down|undo|rollback|revert)\.sql$/i.test(fileName)) {
+  if (/\.(?:down|undo|rollback|revert)\.sql$|^\d+\.undo\./i.test(fileName)) {
     const what = "undoes a migration, as its name says, and would be run as one";
     found.push({ ...undoBeside, offset: 0, what });
   }

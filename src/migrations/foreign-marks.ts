@@ -83,8 +83,7 @@ const directions: Tool = {
   command: "COMMAND",
 };
 /** A word of each mark above. Most files have none of them, and are read once for it at a start. */
-const hint =
-  /\+(?:goose|migrate|micrate)|migrate:(?:up|down)|create above|tern:|--!|liquibase|!(?:ups|downs)|@undo|rambler|\bdown\b/i;
+const hint = /--[^\n\r]*(?:goose|migrate|micrate|down|create above|tern|!|liquibase|undo|rambler)/i;
 const isDown = (text: string): boolean => /\bdown|drop below|@undo/i.test(text);
 
 /** What a template engine replaces; outside of strings and comments none of it is SQL. */
