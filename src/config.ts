@@ -89,6 +89,8 @@ export type Config = {
   readonly repair?: RepairRequest;
   readonly create?: NewRequest;
   readonly shell?: Shell;
+  /** What is otherwise only warned of is refused. */
+  readonly isStrict: boolean;
   readonly json: boolean;
   readonly exitCode: boolean;
   readonly drift: boolean;
@@ -241,6 +243,7 @@ export function readConfig(command: Command, env: Environment, secrets: Set<stri
     ...(verb === "new" ? { create: readNew(command.operand, mistakes) } : {}),
     ...(verb === "completion" ? { shell: readShell(command.operand, mistakes) } : {}),
     ...check,
+    isStrict: isOn("strict"),
     json: isOn("json"),
     exitCode: isOn("exit-code"),
     drift: isOn("drift"),

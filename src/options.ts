@@ -388,8 +388,8 @@ export const options: readonly Option[] = [
   {
     name: "strict",
     kind: "switch",
-    commands: ["check"],
-    help: "warnings count like errors",
+    commands: [...reading, "check"],
+    help: "refuse SQL in folders that are not read, which is only warned of; in check, every warning counts",
     isSpecial: true,
   },
   {

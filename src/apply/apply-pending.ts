@@ -22,6 +22,13 @@ export async function applyPending(
   signal: AbortSignal,
 ): Promise<void> {
   const files = readPending(pending, target.isPooled);
+  for (const { migration, statements } of files) {
+    if (statements.length > 0) continue;
+    target.log.warn(
+      { phase: "migrate", migration: migration.fileName },
+      "found no statement in a file: it counts as applied, and what is written into it later is not run",
+    );
+  }
   const started = performance.now();
   const prepare = async (): Promise<Target> => {
     if (history.exists) {

@@ -1,7 +1,8 @@
+import { join } from "node:path";
 import { readStatements } from "../apply/refuse.ts";
 import { readBase } from "../git/repository.ts";
 import type { Context } from "../look.ts";
-import { type Migration, surveyFolder } from "../migrations/folder.ts";
+import { type Migration, type Misfit, surveyFolder } from "../migrations/folder.ts";
 import type { Problem } from "../migrations/problem.ts";
 import { listStrayUndoFiles, readUndoFiles, undoPathOf } from "../migrations/undo-files.ts";
 import { compareWithBase, type Comparison } from "./base.ts";
@@ -23,25 +24,32 @@ export type CheckedFolder = {
  * @throws HeadgateError usage (64) when the folder, or the commits of --base, cannot be read
  */
 export async function checkFolder(context: Context, folder: string): Promise<CheckedFolder> {
-  const { migrations, misfits } = await surveyFolder(folder);
+  const { migrations, misfits, unread } = await surveyFolder(folder);
   const undoFiles = readUndoFiles(folder, migrations);
   const compared = await compare(context, folder, migrations);
   const files = migrations.map(readStatements);
   const news = files.filter(({ migration }) => compared?.added.has(migration) ?? true);
   const made: Made = { objects: [], columns: [] };
   const findings = [
-    ...misfits.map((misfit) => fromProblem(misfit, misfit)),
+    ...misfits
+      .filter((misfit) => !isDefect(misfit, migrations))
+      .map((misfit) => fromProblem(misfit, misfit)),
     ...[...files, ...[...undoFiles.values()].map(readStatements)].flatMap(whyNotApplicable),
     ...news.flatMap((file) =>
       // Without --base it is not known which files go into one deployment.
       findIncompatibilities(file, compared === undefined ? { objects: [], columns: [] } : made),
     ),
+    ...findUnreadFiles(folder, unread),
     ...findStrayUndoFiles(folder, migrations),
     ...findWithoutUndo(migrations, undoFiles, context.config.check?.makesRoundTrip === true),
     ...(compared?.findings ?? []),
   ];
   return { migrations, undoFiles, findings };
 }
+
+/** What is found of a file by itself, and again in the company of others, is told once. */
+const isDefect = ({ rule, path }: Misfit, migrations: readonly Migration[]): boolean =>
+  migrations.some((each) => each.path === path && each.defects.some((own) => own.rule === rule));
 
 function whyNotApplicable({
   migration,
@@ -55,6 +63,11 @@ function fromProblem(
   place: { readonly path: string; readonly sql?: string },
 ): Finding {
   return toFinding(rule as RuleName, place, offset, what, fix);
+}
+
+function findUnreadFiles(folder: string, unread: readonly string[]): readonly Finding[] {
+  const what = "may be meant as a migration, and is not read";
+  return unread.map((path) => toFinding("unread", { path: join(folder, path) }, 0, what));
 }
 
 function findStrayUndoFiles(folder: string, migrations: readonly Migration[]): readonly Finding[] {

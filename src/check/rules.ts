@@ -63,6 +63,41 @@ const table = {
     why: "the server refuses it there (25001)",
     preventsApplying: true,
   },
+  "foreign-mark": {
+    severity: "error",
+    why: "what another tool would leave out or do otherwise is run with the rest of the file",
+    preventsApplying: true,
+  },
+  template: {
+    severity: "error",
+    why: "it is no SQL until the tool that it belongs to has filled it in",
+    preventsApplying: true,
+  },
+  "undo-beside": {
+    severity: "error",
+    why: "it takes back what the migration before it has made",
+    preventsApplying: true,
+  },
+  "not-written": {
+    severity: "error",
+    why: "once it is applied as it is, the SQL that is written later is never run",
+    preventsApplying: true,
+  },
+  "empty-undo": {
+    severity: "error",
+    why: "a rollback would forget the migration, and leave all that it has made",
+    preventsApplying: true,
+  },
+  "no-migration": {
+    severity: "error",
+    why: "a server would be started on a schema that nobody has made",
+    preventsApplying: true,
+  },
+  unread: {
+    severity: "error",
+    why: "files are read that lie directly in the folder, and undo files in undo/; a server would be started without the others",
+    fix: "move it up into the folder as N_name.sql, or out of it",
+  },
   "undo-without-migration": {
     severity: "error",
     why: "an undo file belongs to the migration of the same name; this one is never run",

@@ -11,7 +11,7 @@ import type { MigratorSet, SqlSet } from "../sets.ts";
 /** `headgate check`: what can be said of the files before they meet a database that matters. */
 export async function check(context: Context): Promise<number> {
   const { config } = context;
-  const { isStrict = false, annotates = false } = config.check ?? {};
+  const { annotates = false } = config.check ?? {};
   const sets = config.sets.filter((set): set is SqlSet => set.kind === "sql");
   const unknown = config.sets.flatMap((set) => (set.kind === "migrator" ? [notChecked(set)] : []));
   if (sets.length === 0) {
@@ -44,7 +44,7 @@ export async function check(context: Context): Promise<number> {
     return report;
   };
   const report = await withTrip(context, checked, found, tell);
-  const against = objection(report, isStrict);
+  const against = objection(report, config.isStrict);
   if (against === undefined) return 0;
   throw new HeadgateError("history_mismatch", `the migrations have ${against}`, {
     fix: "correct the files; what is meant can be allowed with a reason",

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { errorCode, HeadgateError } from "../errors.ts";
 import type { Context } from "../look.ts";
 import { type Migration, readFolder } from "../migrations/folder.ts";
+import { newText, newUndoText } from "../migrations/new-file.ts";
 import { undoPathOf } from "../migrations/undo-files.ts";
 
 /** `headgate new NAME`: write the next migration, and the file that undoes it. Needs no database. */
@@ -15,8 +16,8 @@ export async function createMigration(context: Context): Promise<number> {
   const path = join(migrationsDir, fileName);
   const undoPath = undoPathOf({ path, fileName });
   writeNew([
-    { path, text: `-- ${create.title}\n` },
-    { path: undoPath, text: `-- Undoes ${fileName}.\n` },
+    { path, text: newText(create.title) },
+    { path: undoPath, text: newUndoText(fileName) },
   ]);
   return context.print(`${path}\n${undoPath}\n`);
 }

@@ -26,7 +26,7 @@ export async function elsewhereOf(
 }
 
 /** What cannot be seen is not absent. */
-export function warnOfUnread(log: Log, { unread }: Elsewhere): void {
+export function warnOfUnreadTables(log: Log, { unread }: Elsewhere): void {
   if (unread.length === 0) return;
   const more = unread.length > mostNamed ? ` and ${unread.length - mostNamed} more` : "";
   log.warn(

@@ -57,9 +57,11 @@ async function lookAtSql({ context, migrations }: PreparedSql, need: Need): Prom
     ...(refusal === undefined ? {} : { refusal }),
     ...(ahead.length === 0 ? {} : { ahead: listNames(ahead) }),
     summary:
-      pending.length === 0
-        ? `${applied.length} applied, none pending`
-        : `${pending.length} of ${migrations.length} migrations are pending: ${listNames(pending)}`,
+      migrations.length === 0
+        ? `verified nothing: there are no migrations in ${context.config.migrationsDir}`
+        : pending.length === 0
+          ? `${applied.length} applied, none pending`
+          : `${pending.length} of ${migrations.length} migrations are pending: ${listNames(pending)}`,
   };
 }
 

@@ -7,10 +7,11 @@ import { placeFlags } from "../sets.ts";
 import { isUnchecked, keepChecked } from "./after-check.ts";
 import { applyOrUndo, readUndosOf } from "./apply-or-undo.ts";
 import { refuseUnlessSetApproved } from "./approved.ts";
-import { elsewhereOf, warnOfUnread } from "./elsewhere.ts";
+import { elsewhereOf, warnOfUnreadTables } from "./elsewhere.ts";
 import { betweenHooks, runAfter } from "./hooks.ts";
 import type { PreparedSql } from "./prepare-sets.ts";
 import { underLock } from "./under-lock.ts";
+import { warnOfApplied } from "./warn-of-files.ts";
 import { type Locked, takeHistoryLock } from "./with-lock.ts";
 
 /** What a look shows beside the history: whether an --after command is still owed to an earlier run. */
@@ -28,6 +29,7 @@ export async function openGate(
   const started = performance.now();
   const { context, migrations } = prepared;
   const { config, log } = context;
+  const warnOnce = warnOfApplied(log);
   let isWarned = false;
   await underLock<CheckedLook, Locked>(context, {
     look: async (session, limit) => {
@@ -39,8 +41,9 @@ export async function openGate(
       const plan = planMigrations(migrations, look.history);
       refuseUnlessSound(plan, config.failWhenAhead, placeFlags(config));
       if (look.elsewhere.refusal !== undefined) throw look.elsewhere.refusal;
-      if (!isWarned) warnOfUnread(log, look.elsewhere);
+      if (!isWarned) warnOfUnreadTables(log, look.elsewhere);
       isWarned = true;
+      warnOnce(plan);
       if (plan.pending.length > 0 || look.isUnchecked) return true;
       reportUpToDate(log, migrations, plan, started);
       return false;

@@ -5,6 +5,7 @@ import { createNotifier } from "../report/notify.ts";
 import { refuseUnlessApproved } from "./approved.ts";
 import { migrateExternally } from "./migrate-externally.ts";
 import { openGate } from "./open-gate.ts";
+import { warnOfUnread } from "./warn-of-files.ts";
 import { isSql, type Prepared } from "./prepare-sets.ts";
 
 /**
@@ -17,6 +18,7 @@ export async function openGates(context: Context, sets: readonly Prepared[]): Pr
   const { database } = config.database.settings;
   const tell = (text: string): void => notifier.tell(`headgate on ${hostname()}: ${text}`);
   const started = performance.now();
+  for (const prepared of sets) if (isSql(prepared)) warnOfUnread(prepared);
   let isBegun = false;
   try {
     await refuseUnlessApproved(sets);

@@ -1,11 +1,12 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { HeadgateError } from "../errors.ts";
 import type { Server } from "../handover/resolve.ts";
 import type { Context } from "../look.ts";
 import { detectMigrator } from "../migrator/detect.ts";
 import { type Inputs, readInputs, UnusableInputs } from "../migrator/inputs.ts";
 import type { RecordPlace } from "../migrator/records.ts";
-import { type Migration, readFolder } from "../migrations/folder.ts";
+import { type Migration, refuseMisfits, surveyFolder } from "../migrations/folder.ts";
+import { toolHint } from "../migrations/unread.ts";
 import type { Log } from "../report/log.ts";
 import type { MigratorSet, SqlSet } from "../sets.ts";
 import { resolveProgram } from "./hooks.ts";
@@ -15,6 +16,8 @@ export type PreparedSql = {
   readonly set: SqlSet;
   readonly context: Context;
   readonly migrations: readonly Migration[];
+  /** Paths from the folder of what somebody may take for migrations, and is not read. */
+  readonly unread: readonly string[];
 };
 export type PreparedMigrator = {
   readonly set: MigratorSet;
@@ -39,7 +42,7 @@ export async function prepareSets(context: Context): Promise<readonly Prepared[]
     try {
       prepared.push(
         set.kind === "sql"
-          ? { set, context: own, migrations: await readSqlSet(set) }
+          ? { set, context: own, ...(await readSqlSet(set, context.config.isStrict)) }
           : prepareMigrator(set, own),
       );
     } catch (error) {
@@ -83,17 +86,44 @@ function withFact(log: Log, fact: object): Log {
 }
 
 /** Where there are no SQL files, another tool's may be: that is said, and never acted on. */
-async function readSqlSet({ migrationsDir }: SqlSet): Promise<readonly Migration[]> {
+async function readSqlSet(
+  { migrationsDir }: SqlSet,
+  isStrict: boolean,
+): Promise<Pick<PreparedSql, "migrations" | "unread">> {
   try {
-    return await readFolder(migrationsDir);
+    const { migrations, misfits, unread } = await surveyFolder(migrationsDir);
+    refuseMisfits(migrationsDir, misfits);
+    if (isStrict) refuseUnread(migrationsDir, unread);
+    return { migrations, unread };
   } catch (error) {
     if (!(error instanceof HeadgateError)) throw error;
-    const tool = detectMigrator(".");
-    if (tool === undefined) throw error;
     const { code, message, problems, details, cause } = error;
-    const fix = `${error.fix}; this looks like ${tool}: is --migrator ${tool} meant?`;
+    const hint = hintOf(migrationsDir);
+    if (hint === undefined || problems.some((problem) => problem.includes("--migrator"))) {
+      throw error;
+    }
+    const fix = `${error.fix}; ${hint}`;
     throw new HeadgateError(code, message, { problems, fix, details, cause });
   }
+}
+
+function hintOf(migrationsDir: string): string | undefined {
+  const tool = detectMigrator(".");
+  const ofFolder = toolHint(migrationsDir);
+  if (ofFolder !== undefined || tool === undefined) return ofFolder;
+  return `this looks like ${tool}: is --migrator ${tool} meant?`;
+}
+
+function refuseUnread(folder: string, unread: readonly string[]): void {
+  if (unread.length === 0) return;
+  throw new HeadgateError(
+    "history_mismatch",
+    `the migrations folder ${folder} holds what may be migrations and is not read (--strict); nothing was connected to`,
+    {
+      problems: unread.map((path) => join(folder, path)),
+      fix: "move them up into the folder as N_name.sql, or out of it",
+    },
+  );
 }
 
 function prepareMigrator(set: MigratorSet, context: Context): PreparedMigrator {

@@ -11,6 +11,7 @@ import type { Elsewhere } from "../migrations/elsewhere.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { History } from "../migrations/history.ts";
 import { listNames, planMigrations, planProblems, repairHint } from "../migrations/plan.ts";
+import { sentenceOf } from "../migrations/problem.ts";
 import type { Session } from "../postgres/session.ts";
 import { placeFlags } from "../sets.ts";
 import { elsewhereOf } from "./elsewhere.ts";
@@ -141,6 +142,7 @@ function planStamp(
     ...planProblems({ ...plan, pending: [], outOfOrder: [] }, false),
     ...tooNew(history, newest),
     ...begun(files, steps),
+    ...unwritten(files),
   ];
   if (problems.length > 0) {
     throw new HeadgateError(
@@ -160,6 +162,15 @@ function tooNew({ rows }: History, newest: number): string[] {
   return beyond.length === 0
     ? []
     : [`the history is ahead: it has ${listNames(beyond)}, and ${newest} was to be the newest`];
+}
+
+/** Once it is recorded, the SQL that is written into it later would be an edit. */
+function unwritten(files: readonly Migration[]): string[] {
+  return files.flatMap(({ path, defects }) =>
+    defects
+      .filter(({ rule }) => rule === "not-written")
+      .map((defect) => `${path}: ${sentenceOf(defect)}`),
+  );
 }
 
 function begun(files: readonly Migration[], steps: readonly StepRow[]): string[] {

@@ -28,12 +28,16 @@ type FindingName = (typeof findingNames)[number];
 /** A finding that the author of a file means. */
 export type Allowed = { readonly finding: FindingName; readonly reason: string };
 
+/** Reads `reason="…"`. @returns undefined when it is not written so, or is blank */
+export const readReason = (text: string): string | undefined =>
+  /^\s*reason\s*=\s*"([^"]*[^"\s][^"]*)"$/.exec(text)?.[1]?.trim();
+
 /** Reads `allow=drop-column reason="…"`. @returns what is wrong with it, and what to do, when it is not written so */
 export function readAllow(text: string): Allowed | { readonly what: string; readonly fix: string } {
   const [, typed = "", rest = ""] = /^allow\s*=\s*([\w-]*)\s*(.*)$/.exec(text) ?? [];
   const finding = findingNames.find((known) => known === typed);
-  const reason = /^reason\s*=\s*"([^"]*[^"\s][^"]*)"$/.exec(rest)?.[1];
-  if (finding !== undefined && reason !== undefined) return { finding, reason: reason.trim() };
+  const reason = readReason(rest);
+  if (finding !== undefined && reason !== undefined) return { finding, reason };
   if (finding !== undefined) {
     const fix = `write allow=${finding} reason="why it is no matter here"`;
     return { what: `the directive "${text}" needs a reason`, fix };

@@ -1,6 +1,6 @@
 import { parseDuration } from "../duration.ts";
 import { nearest } from "../nearest.ts";
-import { type Allowed, readAllow } from "./allowances.ts";
+import { type Allowed, readAllow, readReason } from "./allowances.ts";
 import type { Problem } from "./problem.ts";
 
 /** What a file says of itself in `-- headgate: …` lines at its top. Durations in milliseconds, Infinity = no limit. */
@@ -11,6 +11,8 @@ export type Directives = {
   readonly statementTimeoutMs?: number;
   /** Findings that somebody has looked at, and why they are no matter here. */
   readonly allows?: readonly Allowed[];
+  /** Why an undo file without a statement is right. */
+  readonly nothingToUndo?: string;
 };
 
 const durations = {
@@ -18,7 +20,7 @@ const durations = {
   "ddl-lock-budget": "ddlLockBudgetMs",
   "statement-timeout": "statementTimeoutMs",
 } as const;
-const names = ["no-transaction", ...Object.keys(durations), "allow"];
+const names = ["no-transaction", ...Object.keys(durations), "allow", "nothing-to-undo"];
 
 /** The first lines that are comments or empty; a directive counts only there, never inside a string further down. */
 const header = /^(?:[ \t]*(?:--[^\r\n]*)?(?:\r\n|\n|\r|$))*/;
@@ -34,6 +36,7 @@ export function readDirectives(sql: string): {
   const found: Record<string, number> = {};
   const allows: Allowed[] = [];
   let isTransactional = true;
+  let nothingToUndo: string | undefined;
   for (const { 1: text = "no-transaction", index: offset } of headerOf(sql).matchAll(directive)) {
     const refuse = (what: string, fix: string): void =>
       void problems.push({ rule: "directive", offset, what, fix });
@@ -46,6 +49,14 @@ export function readDirectives(sql: string): {
       const allowed = readAllow(text);
       if ("finding" in allowed) allows.push(allowed);
       else refuse(allowed.what, allowed.fix);
+    } else if (/^nothing-to-undo\b/.test(text)) {
+      nothingToUndo = readReason(text.slice("nothing-to-undo".length));
+      if (nothingToUndo === undefined) {
+        refuse(
+          `the directive "${text}" needs a reason`,
+          'write nothing-to-undo reason="why it is right to leave everything"',
+        );
+      }
     } else if (key !== undefined) {
       refuse(
         `the directive "${text}" needs a duration`,
@@ -60,7 +71,11 @@ export function readDirectives(sql: string): {
     }
   }
   return {
-    directives: { isTransactional, ...found, ...(allows.length === 0 ? {} : { allows }) },
+    directives: {
+      ...{ isTransactional, ...found },
+      ...(allows.length === 0 ? {} : { allows }),
+      ...(nothingToUndo === undefined ? {} : { nothingToUndo }),
+    },
     problems,
   };
 }

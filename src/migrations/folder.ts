@@ -5,8 +5,11 @@ import { parseFileName } from "postgres-migrations/dist/file-name-parser.js";
 import { errorCode, HeadgateError } from "../errors.ts";
 import { checksumOf, withoutByteOrderMark } from "./checksum.ts";
 import { type Directives, readDirectives } from "./directives.ts";
+import { undoBeside, undoOfPair, upProblems } from "./direction.ts";
+import { foreignProblems } from "./foreign-marks.ts";
 import type { AppliedRow } from "./history.ts";
 import { type Problem, sentenceOf } from "./problem.ts";
+import { findUnread } from "./unread.ts";
 
 /** One SQL file. */
 export type Migration = {
@@ -44,37 +47,52 @@ export type Misfit = Problem & { readonly path: string };
  */
 export async function readFolder(folder: string): Promise<readonly Migration[]> {
   const { migrations, misfits } = await surveyFolder(folder);
-  if (misfits.length > 0) {
-    throw new HeadgateError("history_mismatch", `the migrations folder ${folder} is not usable`, {
-      problems: misfits.map((misfit) => `${misfit.path}: ${sentenceOf(misfit)}`),
-      fix: "correct the files; nothing was connected to or changed",
-    });
-  }
+  refuseMisfits(folder, misfits);
   return migrations;
 }
+
+/** @throws HeadgateError history_mismatch (65) listing them, if there are any */
+export function refuseMisfits(folder: string, misfits: readonly Misfit[]): void {
+  if (misfits.length === 0) return;
+  throw new HeadgateError("history_mismatch", `the migrations folder ${folder} is not usable`, {
+    problems: misfits.map((misfit) => `${misfit.path}: ${sentenceOf(misfit)}`),
+    fix: "correct the files; nothing was connected to or changed",
+  });
+}
+
+/** What a folder holds. */
+export type Survey = {
+  readonly migrations: readonly Migration[];
+  readonly misfits: readonly Misfit[];
+  /** Paths from the folder of what somebody may take for migrations, and is not read. */
+  readonly unread: readonly string[];
+};
 
 /**
  * The same, but it gives what is wrong beside what can be read.
  * @throws HeadgateError usage (64) when there is no such folder
  */
-export async function surveyFolder(
-  folder: string,
-): Promise<{ readonly migrations: readonly Migration[]; readonly misfits: readonly Misfit[] }> {
+export async function surveyFolder(folder: string): Promise<Survey> {
   const misfits: Misfit[] = [];
   const migrations: Migration[] = [];
-  for (const fileName of listFiles(folder)) {
+  const fileNames = listFiles(folder);
+  for (const fileName of fileNames) {
     const path = join(folder, fileName);
     try {
       const { id, name, type } = parseFileName(fileName);
       const text = type === "js" ? await generateSql(path) : readFileSync(path, "utf8");
-      migrations.push(toMigration({ id, name, fileName, path, text }, misfits));
+      const migration = toMigration({ id, name, fileName, path, text }, misfits);
+      migrations.push({ ...migration, defects: [...migration.defects, ...upProblems(migration)] });
     } catch (error) {
       misfits.push({ path, offset: 0, ...whyUnread(error, fileName) });
     }
   }
   migrations.sort((a, b) => a.id - b.id);
   misfits.push(...orderProblems(migrations));
-  return { migrations, misfits };
+  const read = fileNames.map((fileName) => ({ fileName, id: numberOf(fileName) }));
+  const { files: unread, refusal } = findUnread(folder, read);
+  if (refusal !== undefined) misfits.push({ ...refusal, path: folder });
+  return { migrations, misfits, unread };
 }
 
 function whyUnread(error: unknown, fileName: string): Pick<Problem, "rule" | "what" | "fix"> {
@@ -153,7 +171,7 @@ export function toMigration(
     ...{ id, name, fileName, path, text, sql },
     checksum: checksumOf(fileName, text),
     directives,
-    defects: [...encodingProblems(path, sql), ...problems],
+    defects: [...encodingProblems(path, sql), ...problems, ...foreignProblems(sql)],
   };
 }
 
@@ -201,7 +219,14 @@ function orderProblems(migrations: readonly Migration[]): Misfit[] {
         "numbers start at 1 (0 is the history table's own entry)",
         "give it a number of 1 or more",
       );
-    } else if (id === previous?.id) {
+    } else if (previous !== undefined && id === previous.id) {
+      const undo = undoOfPair(previous, migration);
+      if (undo !== undefined) {
+        const up = undo === migration ? previous : migration;
+        const what = `undoes ${up.fileName}, it seems, and would be run as a migration`;
+        misfits.push({ ...undoBeside, path: undo.path, offset: 0, what });
+        continue;
+      }
       refuse(
         "duplicate-number",
         `has the same number as ${previous.fileName}`,

@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { isSameText } from "./checksum.ts";
 import type { Migration } from "./folder.ts";
 import { type AppliedRow, builtIn, type History, newestOf } from "./history.ts";
+import { newText } from "./new-file.ts";
 import { sentenceOf } from "./problem.ts";
 
 /** How the files of this image and the history of the database relate. */
@@ -87,7 +88,9 @@ export function refusalOf(
   if (problems.length === 0) return undefined;
   return new HeadgateError(
     "history_mismatch",
-    "the history and the files disagree; nothing was changed",
+    disagrees(plan)
+      ? "the history and the files disagree; nothing was changed"
+      : "files that are pending cannot be applied as they are; nothing was changed",
     {
       problems,
       fix: fixOf(plan, failWhenAhead, placeFlags),
@@ -106,9 +109,12 @@ function fixOf(plan: Plan, failWhenAhead: boolean, placeFlags: string): string {
     : "correct the files";
 }
 
-/** Whether the file had nothing in it when it was applied. */
-export const wasEmpty = ({ hash }: AppliedRow, { fileName }: Migration): boolean =>
-  ["", "\n"].some((text) => isSameText(hash, fileName, text));
+/** Whether the file had nothing in it when it was applied, or what `headgate new` wrote for such a title. */
+export function wasEmpty({ hash }: AppliedRow, { fileName, name }: Migration): boolean {
+  const title = name.replaceAll("-", " ");
+  const titles = [title, title.charAt(0).toUpperCase() + title.slice(1)];
+  return ["", "\n", ...titles.map(newText)].some((text) => isSameText(hash, fileName, text));
+}
 
 /** The command to type where files were changed and the history is to follow them; "" where none was. */
 export function repairHint(changed: Plan["changed"], placeFlags: string): string {
@@ -132,6 +138,10 @@ export function repairHint(changed: Plan["changed"], placeFlags: string): string
         ]),
   ].join("");
 }
+/** Whether there is more against it than the files that are pending. */
+const disagrees = ({ changed, missing, outOfOrder, pending, ahead }: Plan): boolean =>
+  changed.length + missing.length + outOfOrder.length > 0 ||
+  (ahead.length > 0 && pending.every(({ defects }) => defects.length === 0));
 
 /** `4 add-index, 5 drop-old`, shortened when there are many. */
 export function listNames(rows: readonly { id: number; name: string }[]): string {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { errorCode, HeadgateError } from "../errors.ts";
+import { undoProblems } from "./direction.ts";
 import { type Migration, toMigration } from "./folder.ts";
 
 /** Beneath the migrations folder, where postgres-migrations, which reads no folders in it, does not look. */
@@ -31,7 +32,8 @@ export function readUndoFiles(
     if (file === undefined) continue;
     const [fileName, path] = [join(undoFolder, file), join(folder, undoFolder, file)];
     const text = readText(path);
-    undoFiles.set(id, toMigration({ id, name, fileName, path, text }, []));
+    const undo = toMigration({ id, name, fileName, path, text }, []);
+    undoFiles.set(id, { ...undo, defects: [...undo.defects, ...undoProblems(undo)] });
   }
   return undoFiles;
 }

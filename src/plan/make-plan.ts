@@ -3,7 +3,7 @@ import { readPending } from "../apply/refuse.ts";
 import { readSteps } from "../apply/step-table.ts";
 import { copySchema } from "../copy/copy-schema.ts";
 import { isInvalid } from "../copy/objects.ts";
-import { elsewhereOf, warnOfUnread } from "../gate/elsewhere.ts";
+import { elsewhereOf, warnOfUnreadTables } from "../gate/elsewhere.ts";
 import {
   isSql,
   type Prepared,
@@ -101,7 +101,7 @@ async function findDue(prepared: PreparedSql, session: Session): Promise<Due> {
     signal,
   );
   if (elsewhere.refusal !== undefined) throw elsewhere.refusal;
-  warnOfUnread(log, elsewhere);
+  warnOfUnreadTables(log, elsewhere);
   const place = await locateHistory(session, config.historyTable, signal);
   const rows = (place && (await readSteps(session, place, signal))) ?? [];
   refuseHalfUndone(plan.pending, rows);

@@ -6,8 +6,6 @@ export type CheckRequest = {
   /** The branch, tag or commit to compare with. */
   readonly base?: string;
   readonly makesRoundTrip: boolean;
-  /** Warnings count like errors. */
-  readonly isStrict: boolean;
   /** The lines are for GitHub Actions, which shows them beside the code. */
   readonly annotates: boolean;
 };
@@ -39,7 +37,6 @@ export function readCheck(
   const check = {
     ...(base === undefined ? {} : { base }),
     makesRoundTrip,
-    isStrict: given.isOn("strict"),
     annotates: env["GITHUB_ACTIONS"] === "true",
   };
   return { check };

@@ -1,3 +1,5 @@
+import { slugOf } from "../migrations/new-file.ts";
+
 /** What `headgate new` makes a file of. */
 export type NewRequest = {
   /** As it was typed, for the file's first line. */
@@ -15,12 +17,7 @@ const longestName = 100;
  */
 export function readNew(operand: string | undefined, mistakes: string[]): NewRequest {
   const title = operand ?? "";
-  const slug = title
-    .normalize("NFC")
-    .toLowerCase()
-    .replace(/['’]/g, "")
-    .replace(/[^\p{L}\p{M}\p{N}]+/gu, "-")
-    .replace(/^-|-$/g, "");
+  const slug = slugOf(title);
   if (operand !== undefined && slug === "") {
     mistakes.push(`"${operand}" is not a name: write what the migration does, such as add-author`);
   }

@@ -101,6 +101,17 @@ export function splitStatements(sql: string): {
   return { statements, refusals };
 }
 
+/** Whether there is anything to send, beside blanks, comments and `;`. Reads no further than the first of it. */
+export function hasStatement(sql: string): boolean {
+  let at = sql.charCodeAt(0) === byteOrderMark ? 1 : 0;
+  while (at < sql.length) {
+    const { kind, text, end, unclosed } = readToken(sql, at);
+    if ((kind !== "blank" && text !== ";") || unclosed !== undefined) return true;
+    at = end;
+  }
+  return false;
+}
+
 function newDraft(): Draft {
   return {
     start: -1,

@@ -1,5 +1,5 @@
 import type { PreparedSql } from "../gate/prepare-sets.ts";
-import { elsewhereOf, warnOfUnread } from "../gate/elsewhere.ts";
+import { elsewhereOf, warnOfUnreadTables } from "../gate/elsewhere.ts";
 import { lookWhenReady } from "../look.ts";
 import type { Elsewhere } from "../migrations/elsewhere.ts";
 import { placeFlags } from "../sets.ts";
@@ -49,7 +49,7 @@ export async function sqlStatus({ context, migrations }: PreparedSql): Promise<S
     located === undefined ? undefined : await readJournal(session, located, context.signal);
   const elsewhere = await elsewhereOf(context, session, migrations, answer.history, context.signal);
   session.end();
-  warnOfUnread(context.log, elsewhere);
+  warnOfUnreadTables(context.log, elsewhere);
   const entries = listEntries(plan, answer.history, begun, journal);
   const refusal = refusalOf(plan, config.failWhenAhead, placeFlags(config)) ?? elsewhere.refusal;
   const json = toJson(plan, entries, answer.history, config.historyTable.join("."));

@@ -49,7 +49,7 @@ for (const artifact of artifacts) {
         "9_no-function.js": "exports.generate = 1;",
         "seed.sql": "",
         "README.md": "left alone",
-        "undo/1_a.sql": "",
+        "undo/1_a.sql": "SELECT 1;",
         "undo/3_other.sql": "",
         "undo/notes.txt": "left alone",
       };

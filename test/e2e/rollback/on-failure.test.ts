@@ -53,7 +53,12 @@ for (const artifact of artifacts) {
     "U10 without undo files for all that is pending nothing is begun, and all that are missing are named",
     async () => {
       const { run, history, has } = await makePlace(server, artifact, {
-        ...{ "1_a.sql": "CREATE TABLE a ();", "2_b.sql": "", "3_c.sql": "", "undo/2_b.sql": "" },
+        ...{
+          "1_a.sql": "CREATE TABLE a ();",
+          "2_b.sql": "",
+          "3_c.sql": "",
+          "undo/2_b.sql": "SELECT 1;",
+        },
       });
       const result = await run("migrate", ...wanted, "--before", "false");
       assert.equal(result.exitCode, 65, result.stderr);

@@ -167,7 +167,10 @@ for (const artifact of artifacts) {
       const { ok, run, folder, database, history } = await makePlace(server, artifact, {
         ...undoable,
         ...{ "4_d.sql": "", "5_e.sql": "", "6_f.sql": "", "7_g.sql": "" },
-        ...{ "undo/6_f.sql": "-- headgate: no-transactoin\n", "undo/7_g.sql": "" },
+        ...{
+          "undo/6_f.sql": "-- headgate: no-transactoin\nSELECT 1;",
+          "undo/7_g.sql": "SELECT 1;",
+        },
       });
       await ok("migrate");
       rmSync(join(folder, "7_g.sql"));

@@ -68,7 +68,7 @@ for (const artifact of artifacts) {
       await holder.query(`SELECT pg_advisory_lock(${lockKeys("public", "migrations").own.key})`);
       const waiting = await start("rollback");
       await waiting.waitForLog("waiting for the lock");
-      addMigrations(folder, { "4_more.sql": "", "undo/4_more.sql": "" });
+      addMigrations(folder, { "4_more.sql": "", "undo/4_more.sql": "SELECT 1;" });
       await server.psql(database, "INSERT INTO migrations VALUES (4, 'more', 'any')");
       await holder.end();
       const { exitCode, lines, stderr } = await waiting.result;
@@ -87,7 +87,7 @@ for (const artifact of artifacts) {
       const holder = await server.connect(database);
       await holder.query("SELECT pg_advisory_lock(17)");
       const slow = "-- headgate: no-transaction\nSELECT pg_advisory_xact_lock(17);\nSELECT 1;";
-      addMigrations(folder, { "4_slow.sql": slow, "undo/4_slow.sql": "" });
+      addMigrations(folder, { "4_slow.sql": slow, "undo/4_slow.sql": "SELECT 1;" });
       const migrating = await start("migrate");
       await eventually("it migrates", async () => (await count(database, "lock(17)")) === 1);
       const late = await run("rollback", "--to", "2", "--lock-wait", "300ms");
