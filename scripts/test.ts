@@ -6,7 +6,15 @@
  * test/tools first. `npm test -- FILE …` runs these files only, `npm test -- --failed` those that failed last time.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { defaultMajor } from "../test/helpers/postgres-binaries.ts";
 import { startShared } from "../test/helpers/shared-server.ts";
@@ -40,13 +48,16 @@ async function run(
   const flags = [
     ["--test", `--test-concurrency=${concurrency}`, `--test-timeout=${mostMs}`],
     ["--test-reporter=spec", "--test-reporter-destination=stdout"],
-    [`--test-reporter=${root}scripts/failed-files.mjs`],
-    [`--test-reporter-destination=${failedFiles}.now`],
+    // Prints nothing: it adds to the same file as the tests themselves.
+    [`--test-reporter=${root}scripts/failed-files.mjs`, "--test-reporter-destination=stderr"],
   ].flat();
   const { status } = spawnSync(process.execPath, [...flags, ...longestFirst(files)], {
     cwd: root,
     stdio: "inherit",
-    env: { NODE_COMPILE_CACHE: `${cache}/compiled`, ...process.env, ...env, ...environment },
+    env: {
+      ...{ NODE_COMPILE_CACHE: `${cache}/compiled`, HEADGATE_TEST_FAILED: `${failedFiles}.now` },
+      ...{ ...process.env, ...env, ...environment },
+    },
   });
   await server.stop("immediate");
   return status === 0;
@@ -93,7 +104,7 @@ const everything = (): string[] => find("test/**/*.test.ts").filter((file) => !a
 /** What failed in the run before; everything when nothing did. */
 function failedBefore(): string[] {
   const files = existsSync(failedFiles) ? readFileSync(failedFiles, "utf8").split("\n") : [];
-  const left = files.filter((file) => file !== "" && existsSync(root + file));
+  const left = [...new Set(files)].filter((file) => file.endsWith(".test.ts"));
   if (left.length === 0) console.log("# nothing failed in the run before, so all files are run");
   return left.length === 0 ? everything() : left;
 }
@@ -106,6 +117,7 @@ const runChosen = async (): Promise<boolean> =>
   );
 
 mkdirSync(cache, { recursive: true });
+writeFileSync(`${failedFiles}.now`, "");
 const suite = options.includes("--matrix")
   ? runMatrix
   : options.includes("--tools")

@@ -1,23 +1,22 @@
 import { hostname } from "node:os";
-import { createSchema } from "../apply/prepare-history.ts";
 import { sleep } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import { migratorKeys } from "../lock/key.ts";
 import { askWhenReady, type Context } from "../look.ts";
 import { locateHistory } from "../migrations/history.ts";
-import { carryFirstFailure, noteFailure, withFirstFailure } from "../migrator/first-failure.ts";
+import { withFirstFailure } from "../migrator/first-failure.ts";
 import type { Verdict } from "../migrator/judge.ts";
-import { addColumns, notesOf, recordEnd, recordStart } from "../migrator/record-run.ts";
 import { lookAtRuns, type RunLook, type RunRecord } from "../migrator/records.ts";
 import { endSessions, newApplicationName, sweepSessions } from "../migrator/sessions.ts";
 import { nameApplication } from "../postgres/application-name.ts";
 import { askFacts, quoteLiteral } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
-import { commitOfAll, durably } from "../postgres/session-settings.ts";
+import { commitOfAll } from "../postgres/session-settings.ts";
 import { describeSqlState, isServerError } from "../postgres/sqlstate.ts";
 import { refuseUnlessRunApproved } from "./approved.ts";
 import { betweenHooks } from "./hooks.ts";
 import type { PreparedMigrator } from "./prepare-sets.ts";
+import { firstFailureOf, recordBegin, recordFailure, recordSuccess } from "./record-migrator.ts";
 import { runMigrator } from "./run-migrator.ts";
 import { type Attempt, type Held, takeLock } from "./take-lock.ts";
 import { underLock } from "./under-lock.ts";
@@ -135,10 +134,10 @@ async function runAndRecord(
   held: HeldForRun,
   why: string,
 ): Promise<void> {
-  const { context, set, place, inputs } = prepared;
+  const { context, set } = prepared;
   const { session } = held;
   const application = newApplicationName(hostname());
-  const begun = await begin(prepared, held, application);
+  const begun = await recordBegin(prepared, held, application);
   const unwanted = openRun(held.look)?.application;
   const lock = { ...held, ...(unwanted === undefined ? {} : { unwanted }) };
   const plan = { ...(set.name === undefined ? {} : { set: set.name }), pending: [] };
@@ -153,24 +152,10 @@ async function runAndRecord(
     if (error instanceof HeadgateError && error.code === "not_ready")
       await sweepAgain(context, application);
     if (begun === undefined) await session.afterwards(commitOfAll);
-    else {
-      await recordFailure(prepared, held, begun);
-      const by = nameApplication(hostname());
-      await noteFailure(session, place, { id: begun.id, by, error }, context.redact);
-    }
+    else await recordFailure(prepared, held, begun, error);
     throw withFirstFailure(error, firstFailureOf(prepared, held.look));
   }
-  if (begun === undefined) return;
-  const { id, hasNotes } = begun;
-  const hasState = place.state.length > 0 && (await stateIsThere(prepared, session));
-  const end = { outcome: "succeeded", hasState, hasNotes } as const;
-  await session.query(`${durably(held)}${recordEnd(place, id, end)}`, context.signal);
-  if (inputs !== undefined && !hasState && place.state.length > 0) {
-    const tables = place.state.map((names) => names.join("."));
-    const doubt =
-      "found no table of the migrator's own to compare with; it will run at every start";
-    context.log.warn({ phase: "migrator", tables }, doubt);
-  }
+  if (begun !== undefined) await recordSuccess(prepared, held, begun);
 }
 
 /** What the migrator committed outlives a crash of the server from now on, however its sessions were set. */
@@ -183,16 +168,6 @@ async function keepCommits({ log, signal }: Context, session: Session): Promise<
     const doubt = "cannot tell whether what the migrator committed would outlive a crash";
     log.warn({ phase: "migrator", reason }, doubt);
   }
-}
-
-/** How the same files failed before. */
-function firstFailureOf({ set, inputs }: PreparedMigrator, { runs }: RunLook): string | undefined {
-  const own = inputs?.fingerprint ?? "";
-  const command = set.command.join(" ");
-  const run = runs.findLast(
-    (each) => each.inputs === own && each.command === command && each.outcome !== "succeeded",
-  );
-  return run?.firstFailure;
 }
 
 /** Where the session that holds the lock is gone, another ends what the migrator left. */
@@ -208,85 +183,5 @@ async function sweepAgain(context: Context, application: string): Promise<void> 
     session.end();
   } catch {
     // Out of reach; whoever takes the lock next ends them.
-  }
-}
-
-async function stateIsThere(
-  { context, place }: PreparedMigrator,
-  session: Session,
-): Promise<boolean> {
-  return (await lookAtRuns(session, place, context.signal)).state !== undefined;
-}
-
-/** How far it came is noted, too: an older image compares it with what it finds. */
-async function recordFailure(
-  { place }: PreparedMigrator,
-  held: HeldForRun,
-  { id, hasNotes }: Begun,
-): Promise<void> {
-  const { session } = held;
-  const record = (hasState: boolean): Promise<void> =>
-    session.afterwards(
-      `${durably(held)}${recordEnd(place, id, { outcome: "failed", hasNotes, hasState })}`,
-    );
-  const hasState = place.state.length > 0;
-  await record(hasState);
-  // The tables may not be there, or not for us.
-  if (hasState && session.failed()) await record(false);
-}
-
-/** The record of a run, and whether its table has a place for what the migrator's own tables hold. */
-type Begun = { readonly id: number; readonly hasNotes: boolean };
-
-/** @returns undefined when there can be no record, and then the migrator runs at every start */
-async function begin(
-  prepared: PreparedMigrator,
-  held: HeldForRun,
-  application: string,
-): Promise<Begun | undefined> {
-  const { context, set, place, inputs } = prepared;
-  const { session, look } = held;
-  const { config, log, signal } = context;
-  const own = { inputs: inputs?.fingerprint ?? "", versions: inputs?.versions ?? null };
-  const run = {
-    ...{ inputs: own.inputs, application, graceMs: config.stopGraceMs },
-    ...{ by: nameApplication(hostname()), command: set.command.join(" ") },
-    tableExists: look.exists,
-  };
-  try {
-    const [schema, table] = place.table;
-    if (!look.exists && table !== undefined && schema !== undefined)
-      await createSchema(session, schema, signal);
-    const hasNotes = look.isFull || (await addNotes(prepared, session));
-    const notes = hasNotes ? { notes: notesOf(look, own) } : {};
-    const id = await recordStart(session, place, { ...run, ...notes }, signal);
-    if (hasNotes)
-      await carryFirstFailure(session, place, id, firstFailureOf(prepared, look), signal);
-    return { id, hasNotes };
-  } catch (error) {
-    if (!isServerError(error) || error.code !== "42501") throw error;
-    const table = place.table.join(".");
-    const reason = `${error.message} (${describeSqlState(error.code)})`;
-    log.warn(
-      { phase: "migrator", table, reason },
-      "cannot record the run; it will run at every start",
-    );
-    return undefined;
-  }
-}
-
-/** @returns whether the table of records has all columns now */
-async function addNotes({ context, place }: PreparedMigrator, session: Session): Promise<boolean> {
-  try {
-    await addColumns(session, place, context.signal);
-    return true;
-  } catch (error) {
-    if (!isServerError(error) || !["42501", "55P03"].includes(error.code)) throw error;
-    const table = place.table.join(".");
-    const reason = `${error.message} (${describeSqlState(error.code)})`;
-    const lack =
-      "cannot add columns to the table of an older version; an older image will run its migrator beside a newer one";
-    context.log.warn({ phase: "migrator", table, reason }, lack);
-    return false;
   }
 }

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
+import { relative } from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "./eventually.ts";
 import {
@@ -31,7 +33,7 @@ const turnOf = (title: string): number => createHash("sha256").update(title).dig
 export function testOn(artifact: Artifact, title: string, body: Body): void {
   const turn = turnOf(title) % 4 === 0 ? 1 : 0;
   if (!isFull && artifacts[turn % artifacts.length] !== artifact) return;
-  test(`${title} (${artifact.name})`, body);
+  test(`${title} (${artifact.name})`, noted(body));
 }
 
 /** Registers a test for every artifact, as an ordinary process and as PID 1. */
@@ -67,11 +69,26 @@ function testAt(
   title: string,
   body: (place: Place, t: TestContext) => Promise<void>,
 ): void {
-  test(`${title} (${artifact.name}${pid1 ? ", as PID 1" : ""})`, async (t) => {
+  const here = async (t: TestContext): Promise<void> => {
     if (pid1 && !requireOrSkip(t, canUnshare(), "no pid namespaces")) return;
     await body({ artifact, pid1 }, t);
-  });
+  };
+  test(`${title} (${artifact.name}${pid1 ? ", as PID 1" : ""})`, noted(here));
 }
+
+/** To a reporter the file of these tests is this one; which it really was is noted for `npm test -- --failed`. */
+const noted =
+  (body: Body): Body =>
+  async (t) => {
+    try {
+      await body(t);
+    } catch (error) {
+      const list = process.env["HEADGATE_TEST_FAILED"];
+      if (list !== undefined)
+        appendFileSync(list, `${relative(process.cwd(), process.argv[1] ?? "")}\n`);
+      throw error;
+    }
+  };
 
 /** What the tests of the hand-over compare headgate with: the server started without it. */
 export const direct: Artifact = { name: "direct", command: [] };

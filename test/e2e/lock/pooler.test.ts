@@ -411,7 +411,8 @@ for (const artifact of artifacts) {
       const run = (schema: string): ReturnType<typeof runHeadgate> => {
         const DATABASE_URL = `${pooled(database)}?pgbouncer=true&schema=${schema}`;
         const env = { DATABASE_URL, HEADGATE_MIGRATIONS };
-        return runHeadgate(artifact, ["migrate"], { env });
+        // Both schemas are to have the same files.
+        return runHeadgate(artifact, ["migrate", "--new-history"], { env });
       };
       const schemas = (): Promise<unknown[]> =>
         server.psql(

@@ -174,6 +174,8 @@ test("T1 a set says what its migrator is told, and a preset what its tool reads"
   chmodSync(join(bin, "flyway"), 0o755);
   const cwd = temporaryFolder("headgate-flyway-");
   writeFileSync(join(cwd, "flyway.conf"), "");
+  mkdirSync(join(cwd, "sql"));
+  writeFileSync(join(cwd, "sql/V1__one.sql"), "SELECT 1;");
   const boot = (env: Variables) =>
     runHeadgate(first, ["migrate"], {
       cwd,

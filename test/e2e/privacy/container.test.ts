@@ -112,7 +112,8 @@ for (const artifact of artifacts) {
     const [first = ""] = Object.keys(happy);
     renameSync(makeMigrations(), migrations);
     renameSync(join(migrations, first), join(migrations, `1_${evil}.sql`));
-    const database = `${await createDatabase(server)}${evil}`;
+    // A name that ends in white space, or has a comment after it, is taken for a slip and refused.
+    const database = `${await createDatabase(server)}${evil.trim().replace(" #", "#")}`;
     const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
     await server.psql("postgres", `CREATE DATABASE ${quoted(database)}`);
     await server.psql(
