@@ -1,9 +1,11 @@
+import { HeadgateError } from "../errors.ts";
 import type { Socket } from "node:net";
 import type { QueryResult } from "pg";
 import Client from "pg/lib/client.js";
 import { withTimeout, within } from "../deadline.ts";
 import { dial } from "./dial.ts";
 import { type DatabaseSettings, type Endpoint, optionsOf } from "./settings.ts";
+import { isStatementPooling } from "./pooler-errors.ts";
 import { isServerError } from "./sqlstate.ts";
 import { TlsRefused } from "./tls.ts";
 
@@ -52,9 +54,25 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** Errors after which there is no session: the network's, and those by which the server says goodbye. */
+/**
+ * Errors after which there is no session: the network's, and those by which the server or a pooler says goodbye. The
+ * word is the server's own, in its language; hence the codes, of which a pooler has one for everything (08P01).
+ */
 const endsSession = (error: unknown): boolean =>
-  !isServerError(error) || ["57P01", "57P02", "57P05", "25P03", "25P04"].includes(error.code);
+  !isServerError(error) ||
+  ["FATAL", "PANIC"].includes(error.severity ?? "") ||
+  /^(08...|57P0[125]|25P0[34])$/.test(error.code);
+
+function statementPooling(cause: unknown): HeadgateError {
+  return new HeadgateError(
+    "usage",
+    "the connection goes through a pooler in statement mode, which lets nobody begin a transaction; nothing was changed",
+    {
+      fix: "set HEADGATE_DATABASE_URL to the server's own address, or to a pool in session or transaction mode; the API may keep this one",
+      cause,
+    },
+  );
+}
 
 /** What pg's types leave out. */
 type Wire = { stream: Socket; on(event: string, listen: (message: never) => void): void };
@@ -176,6 +194,7 @@ export async function logIn(
       } catch (error) {
         failed = isServerError(error) && !endsSession(error);
         if (abort.aborted) throw abort.reason;
+        if (isStatementPooling(error)) throw statementPooling(error);
         throw endsSession(error) ? new ConnectionLost(error) : error;
       } finally {
         abort.removeEventListener("abort", stop);

@@ -1,6 +1,11 @@
 import type { Attempt } from "../postgres/connect.ts";
 import { ConnectTimeout } from "../postgres/connect.ts";
 import { NotWritable } from "../postgres/facts.ts";
+import {
+  isRefusedByPooler,
+  isRefusedParameter,
+  isUnknownToPooler,
+} from "../postgres/pooler-errors.ts";
 import { ConnectionLost, MissingPassword } from "../postgres/session.ts";
 import { isHbaRejection, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { TlsRefused } from "../postgres/tls.ts";
@@ -38,7 +43,7 @@ const networkStates: { readonly [code: string]: string } = {
 
 /**
  * Says of a failed attempt whether waiting can help. Judges by SQLSTATE and errno, never by message text, which is
- * translated.
+ * translated; but for a pooler's own.
  */
 export function judge({ endpoint, error }: Attempt): Judgement {
   const address = endpoint.host.startsWith("/")
@@ -71,6 +76,23 @@ export function judge({ endpoint, error }: Attempt): Judgement {
     if (code === "EACCES" || code === "EPERM")
       return say("fatal", "socket not permitted", "check the socket folder's permissions");
     return say("retry", networkStates[code] ?? "connection failed");
+  }
+  if (isUnknownToPooler(error)) {
+    return say("grace", "database unknown to the pooler", "add it to the pooler's databases");
+  }
+  if (isRefusedByPooler(error)) {
+    return say(
+      "grace",
+      "login refused by the pooler",
+      "check user and password; a user whom the pooler does not know looks the same",
+    );
+  }
+  if (isRefusedParameter(error)) {
+    return say(
+      "fatal",
+      "settings refused by the pooler",
+      "leave them out (options in the URL, PGOPTIONS), add them to its ignore_startup_parameters, or set HEADGATE_DATABASE_URL to the server's own address",
+    );
   }
   switch (error.code) {
     case "57P03":

@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before } from "node:test";
-import { execa } from "execa";
-import { onExit, temporaryFolder } from "../../helpers/cleanup.ts";
 import { useServer } from "../../helpers/use-server.ts";
 import { testOn } from "../../helpers/everywhere.ts";
 import { eventually } from "../../helpers/eventually.ts";
@@ -15,62 +10,21 @@ import {
   type MigrationFiles,
   makeMigrations,
 } from "../../helpers/migrations.ts";
-import { freePort } from "../../helpers/port.ts";
 import { makeMigratorProject, steps } from "../../helpers/plain-migrator.ts";
+import { hasPooler, noPooler, type Pooler, startPooler } from "../../helpers/pooler.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { undoable, undoneBy } from "../../helpers/undo.ts";
 
-const hasPooler = spawnSync("pgbouncer", ["--version"]).status === 0;
-const noPooler = "pgbouncer is not installed";
 const serving = ["--", "sh", "-c", "echo serving from $DATABASE_URL"];
 
 const server = await useServer({ own: true });
-let pooler: { port: number; stop: () => Promise<void> } | undefined;
+let pooler: Pooler | undefined;
 before(async () => {
-  if (hasPooler) pooler = await startPooler();
+  if (hasPooler) pooler = await startPooler(server);
 });
 after(async () => {
   await pooler?.stop();
 });
-
-/** Starts PgBouncer in transaction mode in front of every database, which it enters as the role `api`. */
-async function startPooler(): Promise<typeof pooler> {
-  await server.psql("postgres", "CREATE ROLE api SUPERUSER LOGIN PASSWORD 'api-password'");
-  const port = await freePort();
-  const file = join(temporaryFolder("headgate-pgbouncer-"), "pgbouncer.ini");
-  writeFileSync(
-    file,
-    `[databases]
-* = host=127.0.0.1 port=${server.port} user=api password=api-password
-single = host=127.0.0.1 port=${server.port} dbname=single user=api password=api-password pool_size=1
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-`,
-  );
-  // It refuses to run as root.
-  const user = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
-  const child = execa("pgbouncer", [...user, file], { reject: false, all: true });
-  onExit(() => child.kill("SIGKILL"));
-  const stop = async (): Promise<void> => {
-    child.kill("SIGKILL");
-    await child;
-  };
-  const isReady = async (): Promise<boolean> => {
-    const client = await server.connect("postgres", { port, user: "api", password: "any" });
-    await client.end();
-    return true;
-  };
-  const failed = child.then(({ all }) => {
-    throw new Error(`PgBouncer ended: ${all}`);
-  });
-  await Promise.race([eventually("PgBouncer answers", isReady), failed]);
-  return { port, stop };
-}
 
 const pooled = (database: string): string =>
   server.url(database, { port: pooler?.port ?? 0, user: "api", password: "any-password" });
