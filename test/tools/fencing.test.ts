@@ -7,7 +7,7 @@ import { createDatabase } from "../helpers/postgres.ts";
 import { alembic } from "./python-tools.ts";
 import { appliedSteps, environmentOf, fiveSteps, makeProject, requireTool } from "./tool.ts";
 
-const server = await useServer();
+const server = await useServer({ own: true });
 
 /** Runs until the test lets it go, or somebody ends it. */
 const held = { up: ["SELECT pg_advisory_xact_lock(42)", "INSERT INTO applied VALUES (6)"] };

@@ -7,7 +7,7 @@ import { createDatabase } from "../helpers/postgres.ts";
 import { knex } from "./node-tools.ts";
 import { appliedSteps, environmentOf, fiveSteps, makeProject } from "./tool.ts";
 
-const server = await useServer();
+const server = await useServer({ own: true });
 
 test("S4 the lock row that a stopped Knex leaves behind is undone by --before, under headgate's own lock", async () => {
   const [artifact] = artifacts;

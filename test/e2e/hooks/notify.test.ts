@@ -8,7 +8,7 @@ import { addMigrations, makeMigrations } from "../../helpers/migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 import { listen, webhook } from "../../helpers/webhook.ts";
 
-const server = await useServer();
+const server = await useServer({ own: true });
 
 async function prepare() {
   const migrations = makeMigrations();

@@ -8,7 +8,7 @@ import { makeMigrations } from "../../helpers/migrations.ts";
 import { startPackage } from "../../helpers/postgres-migrations.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = await useServer();
+const server = await useServer({ own: true });
 
 /** A file that runs until the test lets it: the test's session has the lock that it asks for. */
 const heldFiles = {

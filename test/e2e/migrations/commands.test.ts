@@ -19,7 +19,7 @@ import {
 import { freePort } from "../../helpers/port.ts";
 import { createDatabase } from "../../helpers/postgres.ts";
 
-const server = await useServer();
+const server = await useServer({ own: true });
 
 /** Runs commands against one new database and one folder. */
 async function workplace(artifact: Artifact, files: MigrationFiles = happy) {
