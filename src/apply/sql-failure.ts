@@ -157,10 +157,14 @@ function fixFor(error: ServerError): string {
   const fixes: { readonly [code: string]: string } = {
     "42501":
       "grant the missing right to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's",
-    "57014": "raise --statement-timeout, or make the statement smaller",
+    "57014":
+      "run again if somebody cancelled it; if its time was up, raise --statement-timeout (or statement_timeout, if the file sets it), or make the statement smaller",
     "25001":
       "put `-- headgate: no-transaction` on the first line of the file, and the statement alone into it",
     "53100": "free disk space on the server and run again",
   };
+  // The name of a setting is in no language.
+  if (error.code === "53200" && /\bmax_locks_per_transaction\b/.test(error.hint ?? ""))
+    return "raise max_locks_per_transaction on the server, or split the file: each table and index it touches takes one lock until its end";
   return fixes[error.code] ?? "correct the file and run again";
 }

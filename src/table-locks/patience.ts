@@ -42,8 +42,18 @@ const autovacuumFirstMs = 3000;
 const growsEveryMs = 20_000;
 const beyondDeadlockTimeoutMs = 250;
 
-/** lock_not_available and deadlock_detected: the transaction is rolled back, and may well succeed another time. */
-const isWorthAnotherTry = (error: unknown): boolean => ["55P03", "40P01"].includes(sqlState(error));
+/**
+ * Conflicts with other sessions: lock_not_available, deadlock_detected, serialization_failure. The transaction is rolled
+ * back, and may well succeed another time.
+ */
+const conflicts: { readonly [code: string]: string } = {
+  "55P03": "its table locks could not be had",
+  "40P01": "deadlocks with other sessions",
+  "40001": "serialization failures, because other sessions changed the same rows,",
+};
+const isWorthAnotherTry = (error: unknown): boolean => sqlState(error) in conflicts;
+
+const isConflictOfRows = (error: unknown): boolean => sqlState(error) === "40001";
 
 /**
  * Does work that needs strong locks without stalling those who use the tables. Before each try it looks who holds
@@ -51,7 +61,7 @@ const isWorthAnotherTry = (error: unknown): boolean => ["55P03", "40P01"].includ
  * long it may stand in the queue; between tries it pauses.
  * @param subject what is worked on, for the log: a file's path
  * @param wanted the locks as far as they are known beforehand
- * @param attempt the work; undone by the server when it fails with 55P03 or 40P01
+ * @param attempt the work; undone by the server when it fails with one of `conflicts`
  * @throws HeadgateError lock_timeout (75) that names the blockers; or what `attempt` throws
  */
 export async function withPatience<T>(
@@ -71,6 +81,7 @@ export async function withPatience<T>(
   let hasWaited = false;
   let tries = 0;
   let lastLine = Number.NEGATIVE_INFINITY;
+  let lastCause: unknown;
   let lastLongTry = started - autovacuumEveryMs + autovacuumFirstMs;
 
   for (;;) {
@@ -100,12 +111,15 @@ export async function withPatience<T>(
       const ms = Math.round(waited());
       try {
         const done = await attempt(limit);
-        if (hasWaited)
-          log.info({ phase: "table-lock", migration: subject, tries, ms }, "got its table locks");
+        if (hasWaited) {
+          const event = isConflictOfRows(lastCause) ? "had no conflict" : "got its table locks";
+          log.info({ phase: "table-lock", migration: subject, tries, ms }, event);
+        }
         return done;
       } catch (error) {
         cause = error instanceof HeadgateError ? error.cause : error;
         if (!isWorthAnotherTry(cause)) throw error;
+        lastCause = cause;
       }
       tries++;
       blockers = await look();
@@ -120,7 +134,7 @@ export async function withPatience<T>(
       const facts = { migration: subject, tries, ms: Math.round(waited()) };
       log.info(
         { phase: "table-lock", ...facts, blockers: describeBlockers(blockers) },
-        "waiting for a table lock",
+        isConflictOfRows(cause) ? "trying again after a conflict" : "waiting for a table lock",
       );
     }
     hasWaited = true;
@@ -167,10 +181,7 @@ function budgetSpent(
   blockers: readonly Blocker[],
   cause: unknown,
 ): HeadgateError {
-  const reason =
-    sqlState(cause) === "40P01"
-      ? "deadlocks with other sessions"
-      : "its table locks could not be had";
+  const reason = conflicts[sqlState(cause)] ?? conflicts["55P03"];
   return new HeadgateError(
     "lock_timeout",
     `${subject}: ${reason} within ${Math.round(waitedMs)} ms without stalling those who use the tables; nothing of it was changed`,

@@ -23,7 +23,7 @@ function sentBehindTen(sql: string, completed: number): Parameters<typeof explai
 /** An error as pg gives it for text that was sent behind ten characters and one statement. */
 function explain(
   sql: string,
-  fields: { position?: number; code?: string; message?: string; where?: string },
+  fields: { position?: number; code?: string; message?: string; where?: string; hint?: string },
   completed = 1,
 ): HeadgateError {
   const { position, message = "wrong", code = "42601", ...more } = fields;
@@ -101,4 +101,14 @@ test("P1 the passwords in a statement that failed are not shown, in whatever way
   }
   const harmless = explain("CREATE TABLE a (password text NOT NULL, b int);", { position: 1 });
   assert.match(String(harmless.details["statement"]), /password text NOT NULL/);
+});
+
+test("M8 what to do about a statement that was cancelled, or that ran out of locks, is said in words that are true", () => {
+  const cancelled = explain("SELECT 1;", { code: "57014", message: "canceling statement" });
+  assert.match(cancelled.fix, /run again if somebody cancelled it; if its time was up, raise/);
+  const hint = 'You might need to increase "max_locks_per_transaction".';
+  const locks = explain("SELECT 1;", { code: "53200", message: "out of shared memory", hint });
+  assert.match(locks.fix, /^raise max_locks_per_transaction on the server, or split the file/);
+  const memory = explain("SELECT 1;", { code: "53200", message: "out of memory" });
+  assert.doesNotMatch(memory.fix, /max_locks/);
 });
