@@ -12,7 +12,7 @@ export const noPooler = "pgbouncer is not installed";
 
 export interface Pooler {
   readonly port: number;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export interface PoolerOptions {
