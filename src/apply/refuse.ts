@@ -3,7 +3,6 @@ import { misplacedDirectives } from "../migrations/directives.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type Problem, sentenceOf } from "../migrations/problem.ts";
 import { mannerOf } from "../sql/manner.ts";
-import { withoutOwnTransaction } from "../sql/own-transaction.ts";
 import { splitStatements, type Statement } from "../sql/statements.ts";
 import { readToken } from "../sql/tokens.ts";
 import { hideSecrets, lineAndColumn } from "./sql-failure.ts";
@@ -61,28 +60,12 @@ function readFiles(
   return files;
 }
 
-/**
- * Splits one file, and finds why it cannot be applied as it is.
- * @returns the migration, whose SQL is without the BEGIN and COMMIT around the whole file, if it has them
- */
+/** Splits one file, and finds why it cannot be applied as it is. */
 export function readStatements(
   migration: Migration,
 ): Readable & { readonly problems: readonly Problem[] } {
-  const { statements, refusals } = splitStatements(migration.sql);
-  const own = migration.directives.isTransactional
-    ? withoutOwnTransaction(migration.sql, statements)
-    : undefined;
-  return own === undefined
-    ? findProblems(migration, statements, refusals)
-    : findProblems({ ...migration, sql: own.sql }, own.statements, refusals);
-}
-
-function findProblems(
-  migration: Migration,
-  statements: readonly Statement[],
-  refusals: ReturnType<typeof splitStatements>["refusals"],
-): ReturnType<typeof readStatements> {
   const { sql } = migration;
+  const { statements, refusals } = splitStatements(sql);
   const problems = [
     ...refusals.map((refusal) => ({ rule: "syntax", ...refusal })),
     ...statements.flatMap((statement) => {
@@ -117,10 +100,7 @@ function escapes(
   const word = controls.exec(statement.opening)?.[0];
   if (word !== undefined) {
     const [what, fix] = isTransactional
-      ? [
-          `${word} inside the file: headgate already runs each file in a transaction`,
-          "remove it; BEGIN may stand as the first statement of a file if COMMIT is the last, without options",
-        ]
+      ? [`${word} inside the file: headgate already runs each file in a transaction`, "remove it"]
       : [
           `${word} in a file without a transaction`,
           "move these statements into a file of their own",

@@ -107,37 +107,3 @@ test("L7 what outlives its transaction is refused behind a pooler", async () => 
   const dropped = "CREATE TEMP TABLE t (a int) ON COMMIT DROP";
   assert.equal(await refusals(dropped, { isPooled: true }), "");
 });
-
-test("M10 BEGIN as the first statement and COMMIT as the last are taken, without options and nowhere else", async () => {
-  for (const [first, last] of [
-    ["BEGIN", "COMMIT"],
-    ["begin /* now */ transaction", "end"],
-    ["START TRANSACTION", "commit work"],
-    ["BEGIN WORK", "END TRANSACTION"],
-  ] as const) {
-    assert.equal(await refusals(`-- why\n${first};\nSELECT 1;\n${last}; -- so`), "", first);
-    assert.equal(await refusals(`${first}; ${last}`), "", first);
-  }
-  for (const sql of [
-    "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT 1; COMMIT;",
-    "BEGIN READ ONLY; SELECT 1; COMMIT;",
-    "START TRANSACTION DEFERRABLE; SELECT 1; COMMIT;",
-    "BEGIN; SELECT 1; COMMIT AND CHAIN;",
-    "BEGIN; SELECT 1; ROLLBACK;",
-    "BEGIN; SELECT 1; COMMIT; SELECT 2;",
-    "SELECT 1; BEGIN; SELECT 2; COMMIT;",
-    "BEGIN; SELECT 1; COMMIT; BEGIN; SELECT 2; COMMIT;",
-    "BEGIN; SELECT 1;",
-    "SELECT 1; COMMIT;",
-    "COMMIT;",
-    "-- headgate: no-transaction\nBEGIN; SELECT 1; COMMIT;",
-    "BEGIN; SELECT 1; PREPARE TRANSACTION 'x'; COMMIT;",
-  ]) {
-    assert.match(await refusals(sql), /(BEGIN|START TRANSACTION|COMMIT|ROLLBACK) in/, sql);
-  }
-  // Inside it nothing is allowed that is not allowed elsewhere.
-  assert.match(
-    await refusals("BEGIN;\nVACUUM;\nCOMMIT;"),
-    /:2: VACUUM cannot run in a transaction/,
-  );
-});
