@@ -2,12 +2,16 @@ import { HeadgateError } from "../errors.ts";
 import { misplacedDirectives } from "../migrations/directives.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type Problem, sentenceOf } from "../migrations/problem.ts";
+import { isFramed, withoutFrame } from "../sql/frame.ts";
 import { mannerOf } from "../sql/manner.ts";
 import { splitStatements, type Statement } from "../sql/statements.ts";
 import { readToken } from "../sql/tokens.ts";
 import { hideSecrets, lineAndColumn } from "./sql-failure.ts";
 
-/** A file whose statements are known. */
+/**
+ * A file whose statements are known. Of one with BEGIN and COMMIT around the whole of it they are neither among the
+ * statements nor in the `sql` that is sent.
+ */
 export type Readable = { readonly migration: Migration; readonly statements: readonly Statement[] };
 
 /** The first words of the statements that end or start a transaction (PostgreSQL, "SQL Commands"). */
@@ -65,7 +69,9 @@ export function readStatements(
   migration: Migration,
 ): Readable & { readonly problems: readonly Problem[] } {
   const { sql } = migration;
-  const { statements, refusals } = splitStatements(sql);
+  const { statements: all, refusals } = splitStatements(sql);
+  const isOne = migration.directives.isTransactional && isOneTransaction(sql, all);
+  const statements = isOne ? all.slice(1, -1) : all;
   const problems = [
     ...refusals.map((refusal) => ({ rule: "syntax", ...refusal })),
     ...statements.flatMap((statement) => {
@@ -73,15 +79,21 @@ export function readStatements(
       return problem === undefined ? [] : [{ ...problem, offset: statement.start }];
     }),
     ...misplacedDirectives(sql)
-      .filter((offset) => isComment(sql, statements, offset))
+      .filter((offset) => isComment(sql, all, offset))
       .map((offset) => ({
         ...{ rule: "directive", offset },
         what: "a directive counts only above the first statement",
         fix: "move this line to the top of the file",
       })),
   ];
-  return { migration, statements, problems };
+  const sent = isOne ? { ...migration, sql: withoutFrame(sql, all) } : migration;
+  return { migration: sent, statements, problems };
 }
+
+/** A file with BEGIN and COMMIT around the whole of it means the transaction that it gets from headgate anyway. */
+const isOneTransaction = (sql: string, statements: readonly Statement[]): boolean =>
+  isFramed(sql, statements) &&
+  !statements.slice(1, -1).some(({ opening }) => controls.test(opening));
 
 /** Whether a line that looks like a comment is one, and not part of a string or of a longer comment. */
 function isComment(sql: string, statements: readonly Statement[], offset: number): boolean {

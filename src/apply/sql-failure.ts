@@ -1,5 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import { describeSqlState, isServerError, type ServerError } from "../postgres/sqlstate.ts";
+import { withoutByteOrderMark } from "../migrations/checksum.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { Statement } from "../sql/statements.ts";
 import { findSpot, type Part } from "./sent.ts";
@@ -30,6 +31,8 @@ export function explainSqlError(error: unknown, failed: Failed): unknown {
   const { migration, statements, parts, completed, state } = failed;
   const { elsewhere = "at the end, when it was recorded and committed" } = failed;
   const { sql, path } = migration;
+  // Of a BEGIN and COMMIT around the file `sql` has only the place.
+  const asWritten = withoutByteOrderMark(migration.text);
   const position = error.position === undefined ? undefined : Number(error.position);
   const spot = findSpot(sql, statements, parts, position, completed);
   const place = spot && { ...lineAndColumn(sql, spot.offset ?? spot.statement.start), ...spot };
@@ -40,7 +43,12 @@ export function explainSqlError(error: unknown, failed: Failed): unknown {
       ? {}
       : {
           statement: shorten(sql.slice(place.statement.start, place.statement.end)),
-          excerpt: excerpt(sql, statements, place.offset ?? place.statement.start, place.line),
+          excerpt: excerpt(
+            asWritten,
+            statements,
+            place.offset ?? place.statement.start,
+            place.line,
+          ),
         }),
     ...(error.detail === undefined ? {} : { detail: hideSecrets(error.detail) }),
     ...(error.hint === undefined ? {} : { hint: hideSecrets(error.hint) }),

@@ -28,7 +28,8 @@ export async function checkFolder(context: Context, folder: string): Promise<Che
   const undoFiles = readUndoFiles(folder, migrations);
   const compared = await compare(context, folder, migrations);
   const files = migrations.map(readStatements);
-  const news = files.filter(({ migration }) => compared?.added.has(migration) ?? true);
+  const areNew = migrations.map((migration) => compared?.added.has(migration) ?? true);
+  const news = files.filter((_, index) => areNew[index]);
   const made: Made = { objects: [], columns: [] };
   const findings = [
     ...misfits

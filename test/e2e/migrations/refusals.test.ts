@@ -229,12 +229,15 @@ for (const artifact of artifacts) {
       const database = await createDatabase(server);
       const { exitCode, stdout, problems } = await run(artifact, database, {
         ...happy,
-        "4_begin.sql": "-- so pg_dump writes it\n\nBEGIN;\nCREATE TABLE four ();\ncommit ;\n",
+        "4_begin.sql": "-- in the middle\n\nBEGIN;\nCREATE TABLE four ();\ncommit ;\nSELECT 1;\n",
         "5_others.sql":
           "START TRANSACTION; END; ROLLBACK; ABORT; ROLLBACK WORK; COMMIT AND CHAIN;\nPREPARE TRANSACTION 'x';",
         "6_unread.sql": "SELECT 'never closed;",
         "7_no-transaction.sql":
           "-- headgate: no-transaction\nBEGIN; CREATE TABLE seven (); COMMIT;",
+        "8_two.sql": "BEGIN; CREATE TABLE eight (); COMMIT;\nBEGIN; SELECT 1; COMMIT;",
+        "9_mode.sql": "BEGIN ISOLATION LEVEL SERIALIZABLE;\nSELECT 1;\nCOMMIT;",
+        "10_hidden.sql": "BEGIN;\n-- headgate: no-transaction\nVACUUM;\nCOMMIT;",
       });
       assert.equal(exitCode, 1);
       assert.equal(stdout, "");
@@ -251,6 +254,14 @@ for (const artifact of artifacts) {
         /6_unread\.sql:1: a string starts here and is never closed/,
         /7_no-transaction\.sql:2: BEGIN in a file without a transaction/,
         /7_no-transaction\.sql:2: COMMIT in a file without a transaction/,
+        /8_two\.sql:1: BEGIN inside/,
+        /8_two\.sql:1: COMMIT inside/,
+        /8_two\.sql:2: BEGIN inside/,
+        /8_two\.sql:2: COMMIT inside/,
+        /9_mode\.sql:1: BEGIN inside/,
+        /9_mode\.sql:3: COMMIT inside/,
+        /10_hidden\.sql:3: VACUUM cannot run in a transaction/,
+        /10_hidden\.sql:2: a directive counts only above the first statement/,
       ]);
       const tables = await server.psql(
         database,
