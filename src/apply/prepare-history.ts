@@ -1,7 +1,8 @@
 import { HeadgateError } from "../errors.ts";
 import { mayOnTable, quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
-import { describeSqlState, isServerError, sqlState } from "../postgres/sqlstate.ts";
+import { remedyOf } from "../postgres/remedies.ts";
+import { describeSqlState, isServerError, mayPass, sqlState } from "../postgres/sqlstate.ts";
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
 import { durably } from "../postgres/session-settings.ts";
 import { createJournal, journalTable } from "./journal.ts";
@@ -108,11 +109,17 @@ function historyFailure(historyTable: Target["historyTable"], error: unknown): u
   const table = quoteTable(historyTable);
   const what = `the history table ${table} could not be prepared: ${error.message} (${describeSqlState(error.code)})`;
   const details = { phase: "migrate", sqlstate: error.code };
-  if (error.code !== "42501")
-    return new HeadgateError("sql_failed", what, { details, cause: error });
-  const schema = quoteName(historyTable[0]);
-  return new HeadgateError("refused", what, {
-    fix: `grant create on schema ${schema} (or on the database, if the schema is missing) to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
+  if (error.code === "42501") {
+    const schema = quoteName(historyTable[0]);
+    return new HeadgateError("refused", what, {
+      fix: `grant create on schema ${schema} (or on the database, if the schema is missing) to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's`,
+      details,
+      cause: error,
+    });
+  }
+  const fix = remedyOf(error);
+  return new HeadgateError(mayPass(error) ? "lock_timeout" : "sql_failed", what, {
+    ...(fix === undefined ? {} : { fix }),
     details,
     cause: error,
   });

@@ -1,5 +1,6 @@
 import { HeadgateError } from "../errors.ts";
-import { describeSqlState, isServerError, type ServerError } from "../postgres/sqlstate.ts";
+import { remedyOf } from "../postgres/remedies.ts";
+import { describeSqlState, isServerError, mayPass } from "../postgres/sqlstate.ts";
 import { withoutByteOrderMark } from "../migrations/checksum.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { Statement } from "../sql/statements.ts";
@@ -55,10 +56,10 @@ export function explainSqlError(error: unknown, failed: Failed): unknown {
     ...(error.where === undefined ? {} : { context: hideSecrets(error.where) }),
   };
   return new HeadgateError(
-    "sql_failed",
+    mayPass(error) ? "lock_timeout" : "sql_failed",
     `${where}: ${hideSecrets(error.message)} (${describeSqlState(error.code)})`,
     {
-      fix: fixFor(error),
+      fix: remedyOf(error) ?? "correct the file and run again",
       cause: error,
       details: {
         migration: migration.fileName,
@@ -158,21 +159,4 @@ export function hideSecrets(text: string): string {
   const hide = (found: string, start: string): string =>
     `${start}'[redacted]'${found.slice(start.length).replace(/[^\r\n]/g, "")}`;
   return secrets.reduce((clean, secret) => clean.replace(secret, hide), text);
-}
-
-/** What to do, for the failures whose remedy is known. */
-function fixFor(error: ServerError): string {
-  const fixes: { readonly [code: string]: string } = {
-    "42501":
-      "grant the missing right to the user headgate connects as, or set HEADGATE_DATABASE_URL to the owner's",
-    "57014":
-      "run again if somebody cancelled it; if its time was up, raise --statement-timeout (or statement_timeout, if the file sets it), or make the statement smaller",
-    "25001":
-      "put `-- headgate: no-transaction` on the first line of the file, and the statement alone into it",
-    "53100": "free disk space on the server and run again",
-  };
-  // The name of a setting is in no language.
-  if (error.code === "53200" && /\bmax_locks_per_transaction\b/.test(error.hint ?? ""))
-    return "raise max_locks_per_transaction on the server, or split the file: each table and index it touches takes one lock until its end";
-  return fixes[error.code] ?? "correct the file and run again";
 }

@@ -18,6 +18,22 @@ export function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && /^[0-9A-Z]{5}$/.test(sqlState(error)) && "severity" in error;
 }
 
+/**
+ * Whether it is said with the error that the session is over: by its severity, which poolers do not translate, or by class
+ * 08. A server raises class 08 also for connections of its own (dblink, postgres_fdw) and goes on; it then names the
+ * routine, which a pooler never does.
+ */
+export function saysGoodbye({ severity = "", code, routine }: ServerError): boolean {
+  return /^(FATAL|PANIC)$/.test(severity) || (code.startsWith("08") && routine === undefined);
+}
+
+/**
+ * Whether the server could not do it now, and may be able to later: serialization_failure, and class 53, no room (disk,
+ * memory, locks).
+ */
+export const mayPass = (error: unknown): error is ServerError =>
+  isServerError(error) && /^(40001|53...)$/.test(error.code);
+
 /** The SQLSTATE, or the errno name of a network error, or "". */
 export function sqlState(error: unknown): string {
   return errorCode(error);

@@ -1,7 +1,8 @@
 import { sleep } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Session } from "../postgres/session.ts";
-import { sqlState } from "../postgres/sqlstate.ts";
+import { remedyOf } from "../postgres/remedies.ts";
+import { describeSqlState, mayPass, sqlState } from "../postgres/sqlstate.ts";
 import type { Log } from "../report/log.ts";
 import type { StrongLock } from "../sql/strong-locks.ts";
 import { type Blocker, describeBlockers, endIdleBlockers, findBlockers } from "./blockers.ts";
@@ -16,6 +17,8 @@ export type LockManners = {
   readonly showQueries: boolean;
   /** Whether a moment ago nobody else held any lock; spares the first look. */
   readonly isAlone?: boolean;
+  /** Whether the server undoes all of a try that fails, so that it may be made again whatever it failed of. */
+  readonly isAtomic?: boolean;
   /** End blockers that have been idle in a transaction for longer than this. */
   readonly cancelIdleMs?: number;
 };
@@ -42,18 +45,8 @@ const autovacuumFirstMs = 3000;
 const growsEveryMs = 20_000;
 const beyondDeadlockTimeoutMs = 250;
 
-/**
- * Conflicts with other sessions: lock_not_available, deadlock_detected, serialization_failure. The transaction is rolled
- * back, and may well succeed another time.
- */
-const conflicts: { readonly [code: string]: string } = {
-  "55P03": "its table locks could not be had",
-  "40P01": "deadlocks with other sessions",
-  "40001": "serialization failures, because other sessions changed the same rows,",
-};
-const isWorthAnotherTry = (error: unknown): boolean => sqlState(error) in conflicts;
-
-const isConflictOfRows = (error: unknown): boolean => sqlState(error) === "40001";
+/** lock_not_available and deadlock_detected: others are to blame, and another time it may well succeed. */
+const isLocks = (error: unknown): boolean => ["55P03", "40P01"].includes(sqlState(error));
 
 /**
  * Does work that needs strong locks without stalling those who use the tables. Before each try it looks who holds
@@ -61,8 +54,8 @@ const isConflictOfRows = (error: unknown): boolean => sqlState(error) === "40001
  * long it may stand in the queue; between tries it pauses.
  * @param subject what is worked on, for the log: a file's path
  * @param wanted the locks as far as they are known beforehand
- * @param attempt the work; undone by the server when it fails with one of `conflicts`
- * @throws HeadgateError lock_timeout (75) that names the blockers; or what `attempt` throws
+ * @param attempt the work; undone by the server when it fails with 55P03 or 40P01, and altogether when manners.isAtomic
+ * @throws HeadgateError lock_timeout (75) that names the blockers, or what the server lacks; or what `attempt` throws
  */
 export async function withPatience<T>(
   session: Session,
@@ -112,17 +105,18 @@ export async function withPatience<T>(
       try {
         const done = await attempt(limit);
         if (hasWaited) {
-          const event = isConflictOfRows(lastCause) ? "had no conflict" : "got its table locks";
+          const event = mayPass(lastCause) ? "got through" : "got its table locks";
           log.info({ phase: "table-lock", migration: subject, tries, ms }, event);
         }
         return done;
       } catch (error) {
         cause = error instanceof HeadgateError ? error.cause : error;
-        if (!isWorthAnotherTry(cause)) throw error;
+        const isRepeatable = manners.isAtomic === true && mayPass(cause);
+        if (!isLocks(cause) && !isRepeatable) throw error;
         lastCause = cause;
       }
       tries++;
-      blockers = await look();
+      blockers = mayPass(cause) ? [] : await look();
     }
 
     if (manners.cancelIdleMs !== undefined) {
@@ -132,10 +126,15 @@ export async function withPatience<T>(
     if (performance.now() - lastLine >= progressEveryMs) {
       lastLine = performance.now();
       const facts = { migration: subject, tries, ms: Math.round(waited()) };
-      log.info(
-        { phase: "table-lock", ...facts, blockers: describeBlockers(blockers) },
-        isConflictOfRows(cause) ? "trying again after a conflict" : "waiting for a table lock",
-      );
+      if (mayPass(cause)) {
+        const error = `${cause.message} (${describeSqlState(cause.code)})`;
+        log.info({ phase: "table-lock", ...facts, error }, "trying again");
+      } else {
+        log.info(
+          { phase: "table-lock", ...facts, blockers: describeBlockers(blockers) },
+          "waiting for a table lock",
+        );
+      }
     }
     hasWaited = true;
     const pause = isTried
@@ -181,7 +180,21 @@ function budgetSpent(
   blockers: readonly Blocker[],
   cause: unknown,
 ): HeadgateError {
-  const reason = conflicts[sqlState(cause)] ?? conflicts["55P03"];
+  if (mayPass(cause)) {
+    return new HeadgateError(
+      "lock_timeout",
+      `${subject}: ${cause.message} (${describeSqlState(cause.code)}), at each try within ${Math.round(waitedMs)} ms; nothing of it was changed`,
+      {
+        fix: remedyOf(cause) ?? "run again when the server has room for it",
+        details: { phase: "table-lock", migration: subject, sqlstate: cause.code },
+        cause,
+      },
+    );
+  }
+  const reason =
+    sqlState(cause) === "40P01"
+      ? "deadlocks with other sessions"
+      : "its table locks could not be had";
   return new HeadgateError(
     "lock_timeout",
     `${subject}: ${reason} within ${Math.round(waitedMs)} ms without stalling those who use the tables; nothing of it was changed`,
