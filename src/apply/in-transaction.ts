@@ -1,10 +1,11 @@
-import { setConfigCalls } from "../postgres/session-settings.ts";
+import { setStatements } from "../postgres/session-settings.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { isServerError } from "../postgres/sqlstate.ts";
 import type { Statement } from "../sql/statements.ts";
 import { aloneQuery } from "../table-locks/blockers.ts";
 import { withPatience } from "../table-locks/patience.ts";
 import { findStrongLocks, lockManners, settingsFor, undoSession } from "./manners.ts";
+import { holdHistory } from "./lost.ts";
 import { noteOf, recording } from "./record.ts";
 import type { Readable } from "./refuse.ts";
 import { compose, countStatements, type Part } from "./sent.ts";
@@ -79,9 +80,14 @@ export async function transact(
 
   const attempt = async (lockTimeoutMs: number): Promise<boolean> => {
     const limit = Number.isFinite(lockTimeoutMs) ? Math.ceil(lockTimeoutMs) : 0;
-    const settings = setConfigCalls(settingsFor(target, migration), true);
+    const settings = settingsFor(target, migration);
     const parts: Part[] = [
-      { own: `begin; select ${settings};\n`, statements: 2 },
+      // No query, because a file may begin with SET TRANSACTION, which must come before any.
+      {
+        own: `begin; ${setStatements(settings, true)};\n`,
+        statements: 1 + Object.keys(settings).length,
+      },
+      ...(target.isPooled ? [{ own: `${holdHistory(target)};\n`, statements: 1 }] : []),
       ...(before === undefined ? [] : [before]),
       // Not for the statements before it: an UPDATE may wait for a row without anybody waiting behind it.
       ...(strongAt === undefined
@@ -109,5 +115,13 @@ export async function transact(
     });
   };
   const manners = lockManners(target, migration);
-  return withPatience(session, subject, wanted, { ...manners, isAlone }, log, signal, attempt);
+  return withPatience(
+    session,
+    subject,
+    wanted,
+    { ...manners, isAlone, isAtomic: true },
+    log,
+    signal,
+    attempt,
+  );
 }

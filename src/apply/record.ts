@@ -98,14 +98,11 @@ export async function recording<T>(
       schema === target.historyTable[0] &&
       (table === target.historyTable[1] || table === stepTable(target.historyTable)[1]);
     if (isOurs && sqlState(cause) === "23502") {
+      const { why, fix } = await target.findLoss();
       throw new HeadgateError(
         "lock_timeout",
-        `the migration lock was lost while ${subject} ran, so it was not recorded`,
-        {
-          fix: "remove pg_advisory_unlock_all or DISCARD from the file; then run again",
-          details,
-          cause,
-        },
+        `the migration lock was lost while ${subject} ran, so it was not recorded: ${why}`,
+        { fix, details, cause },
       );
     }
     if (isOurs && sqlState(cause) === "23505") {

@@ -1,10 +1,10 @@
 import { basename } from "node:path";
-import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { ConnectionLost } from "../postgres/session.ts";
 import { applyBySteps } from "./by-steps.ts";
 import { clearInvalidOfFile } from "./index-builds.ts";
 import { applyInTransaction } from "./in-transaction.ts";
+import { connectionLost, lookUpOutcome } from "./lost.ts";
 import { noticeReporter } from "./notices.ts";
 import type { Readable } from "./refuse.ts";
 import { explaining } from "./sql-failure.ts";
@@ -23,13 +23,14 @@ type Deed = { readonly phase: "migrate" | "rollback"; readonly past: "applied" |
  * lock_timeout (75) when table locks could not be had, not_ready (69) when the connection was lost
  */
 export async function runFiles(
-  { log, session }: Target,
+  before: Target,
   files: readonly Readable[],
   { phase, past }: Deed,
   prepare: () => Promise<Target>,
   ended: (migration: Migration) => void,
   signal: AbortSignal,
 ): Promise<Target> {
+  const { log, session } = before;
   const notices = noticeReporter(log);
   const stopListening = session.onNotice(notices.listen);
   let current: Migration | undefined;
@@ -50,7 +51,11 @@ export async function runFiles(
     }
     return target;
   } catch (error) {
-    throw error instanceof ConnectionLost ? connectionLost(error, current, phase) : error;
+    if (!(error instanceof ConnectionLost)) throw error;
+    const outcome =
+      current === undefined ? "unknown" : await lookUpOutcome(before, current, signal);
+    if (current !== undefined && outcome === "committed") ended(current);
+    throw connectionLost(error, current, phase, outcome);
   } finally {
     stopListening();
     notices.finish();
@@ -79,26 +84,4 @@ async function runSteps(target: Target, file: Readable, signal: AbortSignal): Pr
   const rows = await readSteps(target.session, target.historyTable, signal);
   await applyBySteps(target, file.migration, file.statements, rows, signal);
   return false;
-}
-
-function connectionLost(
-  cause: ConnectionLost,
-  current: Migration | undefined,
-  phase: Deed["phase"],
-): HeadgateError {
-  const verb = phase === "migrate" ? "was applied" : "was run";
-  const during =
-    current === undefined ? "the history table was prepared" : `${current.path} ${verb}`;
-  const isAtomic = current === undefined || runsInTransaction(current);
-  return new HeadgateError(
-    "not_ready",
-    `the connection to Postgres was lost while ${during}: ${cause.message}`,
-    {
-      fix: isAtomic
-        ? "run again: the file was either rolled back or completed together with its record"
-        : "run again: it goes on with the step that was running",
-      details: { phase, migration: current?.fileName },
-      cause,
-    },
-  );
 }

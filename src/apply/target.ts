@@ -1,3 +1,4 @@
+import type { Loss } from "../lock/loss.ts";
 import type { Migration } from "../migrations/folder.ts";
 import type { Session } from "../postgres/session.ts";
 import type { Log } from "../report/log.ts";
@@ -16,12 +17,14 @@ export type Target = {
   readonly ownTables: readonly (readonly string[])[];
   /** An SQL condition: this run still has the migration lock. */
   readonly lockIsHeld: string;
+  /** Finds out who has ended the lock. */
+  readonly findLoss: () => Promise<Loss>;
   /** Settings for the session while a file runs. */
   readonly settings: Readonly<Record<string, string>>;
   /** Names the session for other replicas and for DBAs. */
   readonly applicationName: (migration: Migration) => string;
   readonly lockManners: LockManners;
-  /** Opens another session to the same server, to look at what this one does. */
-  readonly openObserver: (signal: AbortSignal) => Promise<Session>;
+  /** Opens another session to the same server, to look at what this one does. @param waitMs for a server that is not ready */
+  readonly openObserver: (signal: AbortSignal, waitMs?: number) => Promise<Session>;
   readonly log: Log;
 };

@@ -50,6 +50,7 @@ export async function prepareTarget(
     ownTables: ownTables(config.sets),
     // Nobody else is in a scratch database.
     lockIsHeld: "true",
+    findLoss: () => Promise.reject(new Error("a scratch database has no lock")),
     settings: await setForSession(session, wanted, signal),
     applicationName: ({ fileName }) => nameApplication(hostname(), fileName),
     lockManners: { budgetMs: config.ddlLockBudgetMs, showQueries: config.showQueries },

@@ -134,7 +134,7 @@ function withOutcome(
       ? isAsBefore
         ? "the database is as it was before this run"
         : "no migration of this run is applied any more"
-      : `the newest migration that is applied is ${newest.id} ${newest.name}`,
+      : `the newest migration that is ${code === "not_ready" ? "known to be " : ""}applied is ${newest.id} ${newest.name}`,
   ];
   return new HeadgateError(code, message, {
     problems: [...problems, ...lines],

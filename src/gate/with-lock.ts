@@ -64,9 +64,9 @@ export async function takeHistoryLock(
       showQueries: config.showQueries,
       ...(config.cancelBlockersMs === undefined ? {} : { cancelIdleMs: config.cancelBlockersMs }),
     },
-    openObserver: async () => {
-      const need = { mustWrite: true, waitTimeoutMs: 0, authGraceMs: 0 };
-      return (await lookWhenReady(context, need)).session;
+    openObserver: async (limit, waitTimeoutMs = 0) => {
+      const need = { mustWrite: true, waitTimeoutMs, authGraceMs: waitTimeoutMs };
+      return (await lookWhenReady({ ...context, signal: limit }, need)).session;
     },
     log: context.log,
   };

@@ -1,5 +1,6 @@
 import { HeadgateError } from "../errors.ts";
 import { sleep, withTimeout } from "../deadline.ts";
+import type { Loss } from "../lock/loss.ts";
 import { ConnectionLost, type Session } from "../postgres/session.ts";
 import { endingSessions } from "./sessions.ts";
 
@@ -16,6 +17,8 @@ export type WatchedLock = {
   readonly session: Session;
   /** An SQL condition: this run still has the lock. */
   readonly lockIsHeld: string;
+  /** Finds out who has ended it. */
+  readonly findLoss: () => Promise<Loss>;
   /** The sessions of an earlier run that must not come back. */
   readonly unwanted?: string;
 };
@@ -34,13 +37,17 @@ export async function watched<T>(
 ): Promise<T> {
   const lost = new AbortController();
   const done = new AbortController();
-  const watching = watch(lock, done.signal).catch((error: unknown) => lost.abort(lossOf(error)));
+  const watching = watch(lock, done.signal).catch(async (error: unknown) =>
+    lost.abort(await lossOf(lock, error)),
+  );
   const outcome = await settled(work(AbortSignal.any([signal, lost.signal])));
   done.abort();
   await watching;
   signal.throwIfAborted();
   // Whoever has the lock now may have ended the work before the loss was noticed here.
-  if (!lost.signal.aborted) await check(lock).catch((error: unknown) => lost.abort(lossOf(error)));
+  if (!lost.signal.aborted) {
+    await check(lock).catch(async (error: unknown) => lost.abort(await lossOf(lock, error)));
+  }
   lost.signal.throwIfAborted();
   if ("error" in outcome) throw outcome.error;
   return outcome.value;
@@ -75,16 +82,11 @@ const neverStopped = new AbortController().signal;
 
 class LockLost extends Error {}
 
-function lossOf(error: unknown): unknown {
+async function lossOf(lock: WatchedLock, error: unknown): Promise<unknown> {
   if (error instanceof LockLost) {
-    return new HeadgateError(
-      "lock_timeout",
-      "the migration lock was lost, so the work was stopped",
-      {
-        fix: "find who unlocks it; then run again",
-        cause: error,
-      },
-    );
+    const { why, fix } = await lock.findLoss();
+    const what = `the migration lock was lost, so the work was stopped: ${why}`;
+    return new HeadgateError("lock_timeout", what, { fix, cause: error });
   }
   if (!(error instanceof ConnectionLost)) return error;
   return new HeadgateError(

@@ -1,12 +1,11 @@
-import { HeadgateError } from "../errors.ts";
 import type { Socket } from "node:net";
 import type { QueryResult } from "pg";
 import Client from "pg/lib/client.js";
-import { withTimeout, within } from "../deadline.ts";
+import { sleep, withTimeout, within } from "../deadline.ts";
 import { dial } from "./dial.ts";
 import { type DatabaseSettings, type Endpoint, optionsOf } from "./settings.ts";
-import { isStatementPooling } from "./pooler-errors.ts";
-import { isServerError } from "./sqlstate.ts";
+import { forbidsTransactions, refusalOfStatementMode } from "./pooler.ts";
+import { isServerError, saysGoodbye } from "./sqlstate.ts";
 import { TlsRefused } from "./tls.ts";
 
 /** What the server says beside its answers. */
@@ -54,26 +53,6 @@ export class ConnectionLost extends Error {
   }
 }
 
-/**
- * Errors after which there is no session: the network's, and those by which the server or a pooler says goodbye. The
- * word is the server's own, in its language; hence the codes, of which a pooler has one for everything (08P01).
- */
-const endsSession = (error: unknown): boolean =>
-  !isServerError(error) ||
-  ["FATAL", "PANIC"].includes(error.severity ?? "") ||
-  /^(08...|57P0[125]|25P0[34])$/.test(error.code);
-
-function statementPooling(cause: unknown): HeadgateError {
-  return new HeadgateError(
-    "usage",
-    "the connection goes through a pooler in statement mode, which lets nobody begin a transaction; nothing was changed",
-    {
-      fix: "set HEADGATE_DATABASE_URL to the server's own address, or to a pool in session or transaction mode; the API may keep this one",
-      cause,
-    },
-  );
-}
-
 /** What pg's types leave out. */
 type Wire = { stream: Socket; on(event: string, listen: (message: never) => void): void };
 type Internals = { connection: Wire; processID: number; secretKey: number };
@@ -82,6 +61,10 @@ type Internals = { connection: Wire; processID: number; secretKey: number };
 const cancelPatienceMs = 1500;
 /** Together with it still under the promised 3 s. */
 const afterwardsPatienceMs = 1000;
+/** Between an error and the word that the server is ready for the next query, which nearly always come together. */
+const readyPatienceMs = 1000;
+
+const neverStopped = new AbortController().signal;
 
 /**
  * Logs in on one address.
@@ -122,16 +105,18 @@ export async function logIn(
     enableChannelBinding: bindsChannel,
     ...(options === undefined ? {} : { options }),
   });
-  const { connection } = client as unknown as Internals;
   const internals = client as unknown as Internals;
+  const { connection } = internals;
 
   let boundChannel = false;
   const mustBeBound = (): void => {
     if (settings.channelBinding !== "require" || boundChannel) return;
     throw new TlsRefused("channel_binding=require, but the server did not offer it");
   };
-  let lost: Error | undefined;
-  client.on("error", (error: Error) => (lost ??= error));
+  /** What is known of the connection: why it ended, and whether the server waits for a query. */
+  const known: { lost?: Error; isReady: boolean } = { isReady: false };
+  client.on("error", (error: Error) => (known.lost ??= error));
+  connection.on("readyForQuery", () => (known.isReady = true));
   connection.on("authenticationSASL", (message: { mechanisms: string[] }) => {
     boundChannel = bindsChannel && message.mechanisms.includes("SCRAM-SHA-256-PLUS");
   });
@@ -148,7 +133,7 @@ export async function logIn(
   }
 
   const cancel = async (): Promise<void> => {
-    const patience = withTimeout(new AbortController().signal, cancelPatienceMs, timedOut);
+    const patience = withTimeout(neverStopped, cancelPatienceMs, timedOut);
     try {
       const mode = encrypted ? "tls" : "plain";
       const line = await dial(settings, endpoint, address, mode, patience.signal);
@@ -158,6 +143,17 @@ export async function logIn(
     } finally {
       patience.clear();
     }
+  };
+
+  /**
+   * Whether the session is over with this error: whoever closes it does not say that it is ready for the next query.
+   */
+  const endsSession = async (error: unknown): Promise<boolean> => {
+    if (!isServerError(error) || saysGoodbye(error)) return true;
+    const patience = performance.now() + readyPatienceMs;
+    while (!known.isReady && known.lost === undefined && performance.now() < patience)
+      await sleep(5, neverStopped);
+    return !known.isReady;
   };
 
   const session: Session = {
@@ -178,9 +174,10 @@ export async function logIn(
     },
     query: async (sql, abort) => {
       abort.throwIfAborted();
-      if (lost !== undefined) throw new ConnectionLost(lost);
+      if (known.lost !== undefined) throw new ConnectionLost(known.lost);
       completed = 0;
       failed = false;
+      known.isReady = false;
       const running = client.query(sql);
       const stop = (): void => void cancel();
       abort.addEventListener("abort", stop, { once: true });
@@ -192,22 +189,25 @@ export async function logIn(
           Record<string, unknown>
         >[];
       } catch (error) {
-        failed = isServerError(error) && !endsSession(error);
+        const isOver = await endsSession(error);
+        failed = isServerError(error) && !isOver;
         if (abort.aborted) throw abort.reason;
-        if (isStatementPooling(error)) throw statementPooling(error);
-        throw endsSession(error) ? new ConnectionLost(error) : error;
+        if (forbidsTransactions(error)) throw refusalOfStatementMode(error);
+        if (!isOver) throw error;
+        known.lost = error as Error;
+        throw new ConnectionLost(error);
       } finally {
         abort.removeEventListener("abort", stop);
       }
     },
     afterwards: async (sql) => {
-      const patience = withTimeout(new AbortController().signal, afterwardsPatienceMs, timedOut);
+      const patience = withTimeout(neverStopped, afterwardsPatienceMs, timedOut);
       await session.query(sql, patience.signal).catch(() => undefined);
       patience.clear();
     },
     end: () => {
       // Not client.end(), which waits for the server to close its side: a millisecond that each boot would pay.
-      if (lost === undefined && socket.writable) socket.end(terminate);
+      if (known.lost === undefined && socket.writable) socket.end(terminate);
       else socket.destroy();
     },
   };

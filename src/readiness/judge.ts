@@ -1,20 +1,16 @@
 import type { Attempt } from "../postgres/connect.ts";
 import { ConnectTimeout } from "../postgres/connect.ts";
 import { NotWritable } from "../postgres/facts.ts";
-import {
-  isRefusedByPooler,
-  isRefusedParameter,
-  isUnknownToPooler,
-} from "../postgres/pooler-errors.ts";
+import { poolerState } from "../postgres/pooler.ts";
 import { ConnectionLost, MissingPassword } from "../postgres/session.ts";
 import { isHbaRejection, isServerError, sqlState } from "../postgres/sqlstate.ts";
 import { TlsRefused } from "../postgres/tls.ts";
 
 /**
  * `retry`: waiting helps. `grace`: it may be a start-up race (a role, password or database made late), so it is
- * retried for a while. `fatal`: waiting cannot help.
+ * retried for a while. `fatal`: waiting cannot help. `mistake`: the configuration asks for what cannot be had.
  */
-type Verdict = "retry" | "grace" | "fatal";
+type Verdict = "retry" | "grace" | "fatal" | "mistake";
 
 export type Judgement = {
   readonly verdict: Verdict;
@@ -42,10 +38,13 @@ const networkStates: { readonly [code: string]: string } = {
 };
 
 /**
- * Says of a failed attempt whether waiting can help. Judges by SQLSTATE and errno, never by message text, which is
- * translated; but for a pooler's own.
+ * Says of a failed attempt whether waiting can help. Judges by SQLSTATE and errno, not by message text, which is
+ * translated; only a pooler's own text is read (postgres/pooler.ts).
  */
-export function judge({ endpoint, error }: Attempt): Judgement {
+export function judge({ endpoint, error: thrown }: Attempt): Judgement {
+  // A login may succeed at a pooler that gets its server, or the server's refusal, only with the first query.
+  const said = thrown instanceof ConnectionLost ? thrown.cause : undefined;
+  const error = isServerError(said) ? said : thrown;
   const address = endpoint.host.startsWith("/")
     ? endpoint.host
     : `${endpoint.host}:${endpoint.port}`;
@@ -71,28 +70,13 @@ export function judge({ endpoint, error }: Attempt): Judgement {
       "check sslmode, sslrootcert, channel_binding and the host name against the server and its certificate",
     );
   }
+  const pooler = poolerState(error);
+  if (pooler !== undefined) return say(pooler.kind, pooler.state, pooler.fix);
   if (!isServerError(error)) {
     const code = sqlState(error);
     if (code === "EACCES" || code === "EPERM")
       return say("fatal", "socket not permitted", "check the socket folder's permissions");
     return say("retry", networkStates[code] ?? "connection failed");
-  }
-  if (isUnknownToPooler(error)) {
-    return say("grace", "database unknown to the pooler", "add it to the pooler's databases");
-  }
-  if (isRefusedByPooler(error)) {
-    return say(
-      "grace",
-      "login refused by the pooler",
-      "check user and password; a user whom the pooler does not know looks the same",
-    );
-  }
-  if (isRefusedParameter(error)) {
-    return say(
-      "fatal",
-      "settings refused by the pooler",
-      "leave them out (options in the URL, PGOPTIONS), add them to its ignore_startup_parameters, or set HEADGATE_DATABASE_URL to the server's own address",
-    );
   }
   switch (error.code) {
     case "57P03":
@@ -123,6 +107,7 @@ export function judge({ endpoint, error }: Attempt): Judgement {
   }
   // Class 08 is also what PgBouncer reports while its server is down; 53 and 57 are the server's own state, XX its bug.
   if (/^(08|53|57|58|XX)/.test(error.code)) return say("retry", "server error");
+  if (said !== undefined) return say("retry", "connection closed");
   return say(
     "fatal",
     "refused",
@@ -130,7 +115,7 @@ export function judge({ endpoint, error }: Attempt): Judgement {
   );
 }
 
-const weight = { retry: 0, grace: 2, fatal: 3 } as const;
+const weight = { retry: 0, grace: 2, fatal: 3, mistake: 3 } as const;
 
 /** How far an attempt got: a server that answered, even with "starting up", says more than a network that did not. */
 const reach = ({ verdict, error }: Judgement): number =>

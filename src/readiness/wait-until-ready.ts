@@ -30,7 +30,8 @@ const progressEveryMs = 10_000;
  * Waits until a server is ready: logged in to the right database and `ask` answered. One connection at a time, one
  * log line for each change of state.
  * @returns the open session and the answer
- * @throws HeadgateError not_ready (69) at the deadline, refused (77) after the grace period or at once
+ * @throws HeadgateError not_ready (69) at the deadline, refused (77) after the grace period or at once,
+ * usage (64) when a pooler does not take what is asked for
  */
 export async function waitUntilReady<T>(
   options: ReadinessOptions<T>,
@@ -60,8 +61,8 @@ export async function waitUntilReady<T>(
     graceStarted = judgement.verdict === "grace" ? (graceStarted ?? now) : undefined;
     const graceIsOver = graceStarted !== undefined && now - graceStarted >= options.authGraceMs;
     const timeIsUp = now - started >= options.waitTimeoutMs;
-    if (judgement.verdict === "fatal" || graceIsOver || timeIsUp)
-      throw failure(judgement, since(started));
+    const isFatal = judgement.verdict === "fatal" || judgement.verdict === "mistake";
+    if (isFatal || graceIsOver || timeIsUp) throw failure(judgement, since(started));
 
     if (judgement.state !== state || now - lastLine >= progressEveryMs) {
       const { address, error } = judgement;
@@ -117,7 +118,8 @@ function failure({ verdict, state, address, error, fix }: Judgement, ms: number)
   const what = isRetryable
     ? `Postgres was not ready within ${ms} ms: ${state} at ${address} (${error.message})`
     : `Postgres refused the session: ${state} at ${address} (${error.message})`;
-  return new HeadgateError(isRetryable ? "not_ready" : "refused", what, {
+  const code = isRetryable ? "not_ready" : verdict === "mistake" ? "usage" : "refused";
+  return new HeadgateError(code, what, {
     ...(fix === undefined ? {} : { fix }),
     cause: error,
     details: { phase: "wait", state, address },

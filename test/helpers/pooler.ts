@@ -23,6 +23,8 @@ export interface PoolerOptions {
   readonly databases?: readonly string[];
   /** Whom it lets in: anybody as anybody, or only `api`, by any password or by its own. */
   readonly auth?: "any" | "trust" | "scram-sha-256";
+  /** More lines for pgbouncer.ini, such as `{ query_timeout: "1" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Starts PgBouncer in front of a server, whose databases it enters as the role `api`, which is made if it is missing. */
@@ -32,6 +34,7 @@ export async function startPooler(server: Postgres, options: PoolerOptions = {})
     mode = "transaction",
     databases = ["*"],
     auth = "any",
+    settings = {},
   } = options;
   const [role] = await server.psql("postgres", "SELECT FROM pg_roles WHERE rolname = 'api'");
   if (role === undefined)
@@ -56,7 +59,9 @@ auth_type = ${auth}
 auth_file = ${users}
 pool_mode = ${mode}
 default_pool_size = 3
-`,
+${Object.entries(settings)
+  .map(([name, value]) => `${name} = ${value}\n`)
+  .join("")}`,
   );
   // It refuses to run as root.
   const user = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
