@@ -6,7 +6,7 @@ import { verify } from "./src/commands/verify.ts";
 import { wait } from "./src/commands/wait.ts";
 import { type Config, readConfig } from "./src/config.ts";
 import { describeConfig } from "./src/describe-config.ts";
-import { HeadgateError, Stopped } from "./src/errors.ts";
+import { HeadgateError, Stopped, stopSignalNames } from "./src/errors.ts";
 import { serverEnvironment } from "./src/handover/environment.ts";
 import { leave } from "./src/handover/leave.ts";
 import type { Context } from "./src/look.ts";
@@ -26,7 +26,7 @@ let stopPatienceMs = 2500;
 
 // As PID 1 a process without handlers never hears of these signals. The first stops the work, the second the process.
 const stop = new AbortController();
-for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+for (const name of stopSignalNames) {
   process.on(name, () => {
     const reason = new Stopped(name);
     if (stop.signal.aborted) leave(reason.exitCode);
@@ -34,6 +34,10 @@ for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     setTimeout(() => leave(reason.exitCode), stopPatienceMs);
   });
 }
+
+// Meant for the server, which may not be there yet. Unheard, the first would open a debugger's port under Node, and the
+// second end the process.
+for (const name of ["SIGUSR1", "SIGUSR2"]) process.on(name, () => undefined);
 
 const secrets = new Set<string>();
 const redact = redactor(secrets);

@@ -68,17 +68,22 @@ export class HeadgateError extends Error {
   }
 }
 
+/** The signals that stop headgate, with their numbers. SIGQUIT is how images of php-fpm and nginx are stopped. */
+export const stopSignals = { SIGTERM: 15, SIGINT: 2, SIGHUP: 1, SIGQUIT: 3 } as const;
+export type StopSignal = keyof typeof stopSignals;
+export const stopSignalNames = Object.keys(stopSignals) as readonly StopSignal[];
+
 /** The reason an AbortSignal carries when a signal stopped headgate; not a failure of the work itself. */
 export class Stopped extends Error {
-  readonly signalName: "SIGTERM" | "SIGINT" | "SIGHUP";
+  readonly signalName: StopSignal;
   readonly exitCode: number;
 
-  constructor(signalName: "SIGTERM" | "SIGINT" | "SIGHUP") {
+  constructor(signalName: StopSignal) {
     super(`stopped by ${signalName}`);
     this.name = "Stopped";
     this.signalName = signalName;
     // The shell's convention, which container runtimes follow: 128 + signal number.
-    this.exitCode = 128 + { SIGTERM: 15, SIGINT: 2, SIGHUP: 1 }[signalName];
+    this.exitCode = 128 + stopSignals[signalName];
   }
 }
 

@@ -1,10 +1,7 @@
 import { existsSync, readdirSync, readlinkSync, readSync } from "node:fs";
-import { constants } from "node:os";
-import { Stopped } from "../errors.ts";
+import { Stopped, stopSignalNames, stopSignals } from "../errors.ts";
 import { isNonBlocking } from "./blocking.ts";
 import { loadLibc } from "./bun-libc.ts";
-
-const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
  * Ends the catching of stop signals so that none is lost: one that was caught is thrown, one that comes later has its
@@ -23,9 +20,9 @@ export async function stopCatching(signal: AbortSignal): Promise<void> {
   if (isBun) return;
   // Node cannot reset a signal and keep its listener, which libuv tells nothing any more once it is removed: what was
   // caught meanwhile has to be read from libuv's own pipe.
-  for (const name of stopSignals) process.removeAllListeners(name);
+  for (const name of stopSignalNames) process.removeAllListeners(name);
   const untold = readUntold();
-  const name = stopSignals.find((each) => untold.includes(constants.signals[each]));
+  const name = stopSignalNames.find((each) => untold.includes(stopSignals[each]));
   if (name !== undefined) throw new Stopped(name);
 }
 
@@ -34,7 +31,7 @@ function resetByCall(): void {
   const SIG_DFL = null;
   try {
     const { signal } = loadLibc();
-    for (const name of stopSignals) signal(constants.signals[name], SIG_DFL);
+    for (const name of stopSignalNames) signal(stopSignals[name], SIG_DFL);
   } catch {
     // Then they are caught to the end, and one that arrives in the last moment is lost.
   }

@@ -1,15 +1,8 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  readdirSync,
-  readSync,
-  statSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { HeadgateError } from "../errors.ts";
+import { elfObstacle, hasForeignBinaries, isElf, isExecutableFile } from "./elf.ts";
+import { readEnv } from "./env.ts";
 
 /** What execve will be given: the file, and the whole argument vector with argv[0] as it was typed. */
 export type Server = { readonly file: string; readonly argv: readonly string[] };
@@ -18,9 +11,23 @@ export type Server = { readonly file: string; readonly argv: readonly string[] }
 const defaultPath = "/bin:/usr/bin";
 const shell = "/bin/sh";
 
+/** A program on its way to the kernel. */
+type Candidate = {
+  readonly file: string;
+  /** Without argv[0]. */
+  readonly args: readonly string[];
+  /** For a refusal. */
+  readonly name: string;
+  /** The PATH variable it is started with. */
+  readonly path: string | undefined;
+  /** How many `env` have led to it. */
+  readonly hops: number;
+};
+
 /**
  * Finds the server command as execvp would, and makes sure before the database is touched that execve will succeed:
- * a failed execve aborts Node 22 and 24 with exit code 134 (https://github.com/nodejs/node/pull/62878).
+ * a failed execve aborts Node 22 and 24 with exit code 134 (https://github.com/nodejs/node/pull/62878). Of `env`, in a
+ * script's first line too, also that it will find its program.
  * @param command as typed after `--`
  * @param path the PATH variable the server will have
  * @param what how to call it in a refusal
@@ -31,17 +38,25 @@ export function resolveServer(
   path: string | undefined,
   what = "server command",
 ): Server {
-  const [typed = ""] = command;
-  const name = `${what} "${typed}"`;
+  const [typed = "", ...args] = command;
+  return find(typed, args, { name: `${what} "${typed}"`, path, hops: 0 });
+}
+
+function find(
+  typed: string,
+  args: readonly string[],
+  way: Pick<Candidate, "name" | "path" | "hops">,
+): Server {
+  const { name, path } = way;
   const file = typed.includes("/")
     ? checkFile(typed, name)
     : search(typed, name, path ?? defaultPath);
-  if (isRunnable(file, name, 0)) return { file, argv: command };
+  if (isRunnable({ ...way, file, args }, 0)) return { file, argv: [typed, ...args] };
   // A script without #!: execvp has the shell read it.
   if (!isExecutableFile(shell)) {
     throw notExecutable(name, `${file} has no #! line and there is no ${shell} to read it`);
   }
-  return { file: shell, argv: [shell, file, ...command.slice(1)] };
+  return { file: shell, argv: [shell, file, ...args] };
 }
 
 function search(typed: string, name: string, path: string): string {
@@ -68,45 +83,58 @@ function checkFile(file: string, name: string): string {
   return file.includes("/") ? file : `./${file}`;
 }
 
-function isExecutableFile(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
-}
-
 /** The kernel follows an interpreter that is itself a script this deep (fs/exec.c, BINPRM_MAX_RECURSION). */
 const deepestScript = 5;
 
 /** Whether execve takes the file itself; false for a script without #!. Throws when it can be run by nothing. */
-function isRunnable(file: string, name: string, depth: number): boolean {
+function isRunnable(candidate: Candidate, depth: number): boolean {
+  const { file, args, name } = candidate;
   const head = readStart(file, name);
   if (head === undefined) return true;
-  if (head.subarray(0, 4).equals(Buffer.from("\x7fELF", "latin1"))) {
-    checkElf(file, name, head);
+  if (isElf(head)) {
+    const obstacle = elfObstacle(file, head);
+    if (obstacle !== undefined) throw notExecutable(name, obstacle);
+    if (file === "/usr/bin/env" || file === "/bin/env") checkEnv(candidate);
     return true;
   }
   const line = head.subarray(0, 256);
   const end = line.indexOf("\n");
   const first = line.subarray(0, end < 0 ? line.length : end);
   if (first.subarray(0, 2).toString("latin1") === "#!") {
-    // As the kernel reads it: only spaces and tabs separate, so a carriage return is part of the name.
-    const [, interpreter = ""] = /^#![ \t]*([^ \t]*)/.exec(first.toString()) ?? [];
+    // As the kernel reads it: only spaces and tabs separate, so a carriage return is part of the name, and all that
+    // follows the interpreter is one argument.
+    const [, interpreter = "", argument = ""] =
+      /^#![ \t]*([^ \t]*)[ \t]*([^]*?)[ \t]*$/.exec(first.toString()) ?? [];
     if (!isExecutableFile(interpreter) || depth >= deepestScript) {
       throw notExecutable(
         name,
         `its interpreter "${interpreter.trimEnd()}" does not exist or is not executable${first.at(-1) === 13 ? " (the line ends with a carriage return)" : ""}`,
       );
     }
-    if (!isRunnable(interpreter, name, depth + 1))
+    const next = [...(argument === "" ? [] : [argument]), file, ...args];
+    if (!isRunnable({ ...candidate, file: interpreter, args: next }, depth + 1))
       throw notExecutable(name, `its interpreter "${interpreter}" is not a program`);
     return true;
   }
   if (first.includes(0) && !hasForeignBinaries())
     throw notExecutable(name, `${file} is neither a program nor a script`);
   return first.includes(0);
+}
+
+/** More would be scripts that lead to each other in a circle. */
+const mostHops = 5;
+
+/** Whether `env` will find what it is to run. */
+function checkEnv({ args, path, name, hops }: Candidate): void {
+  const found = readEnv(args, path);
+  if (found === undefined || hops === mostHops) return;
+  const [typed = "", ...rest] = found.command;
+  const shown = JSON.stringify(typed).slice(1, -1);
+  find(typed, rest, {
+    name: `program "${shown}" that env runs for the ${name}`,
+    path: found.path,
+    hops: hops + 1,
+  });
 }
 
 /** Enough for an ELF header and its program headers, which follow it in every file seen. */
@@ -127,54 +155,6 @@ function readStart(file: string, name: string): Buffer | undefined {
     throw notExecutable(name, `${file} cannot be read`);
   } finally {
     closeSync(descriptor);
-  }
-}
-
-/** Processor numbers of ELF (e_machine) that a processor runs by itself. */
-const machines: { readonly [architecture: string]: readonly number[] } = {
-  x64: [62, 3],
-  arm64: [183, 40],
-};
-
-/** Another processor's program, or a missing dynamic loader (a glibc program on Alpine), fails in execve. */
-function checkElf(file: string, name: string, head: Buffer): void {
-  const is64 = head[4] === 2;
-  const isLittle = head[5] === 1;
-  if (head.length < 64) return;
-  const known = machines[process.arch];
-  const isOurs = isLittle && known?.includes(head.readUInt16LE(18));
-  if (known !== undefined && !isOurs && !hasForeignBinaries()) {
-    throw notExecutable(name, `${file} is for another processor than this ${process.arch}`);
-  }
-  if (!isLittle) return;
-  const headers = is64 ? Number(head.readBigUInt64LE(32)) : head.readUInt32LE(28);
-  const size = head.readUInt16LE(is64 ? 54 : 42);
-  const count = head.readUInt16LE(is64 ? 56 : 44);
-  for (let index = 0; index < count; index++) {
-    const at = headers + index * size;
-    if (at + size > head.length) return;
-    if (head.readUInt32LE(at) !== 3) continue; // PT_INTERP
-    const offset = is64 ? Number(head.readBigUInt64LE(at + 8)) : head.readUInt32LE(at + 4);
-    const length = is64 ? Number(head.readBigUInt64LE(at + 32)) : head.readUInt32LE(at + 16);
-    const loader = head.subarray(offset, offset + length - 1).toString();
-    if (offset + length <= head.length && !isExecutableFile(loader)) {
-      throw notExecutable(
-        name,
-        `${file} needs the loader ${loader}, which this image does not have (a glibc program on musl, or the reverse?)`,
-      );
-    }
-    return;
-  }
-}
-
-/** Whether the kernel has been taught other formats, such as other processors' programs through qemu. */
-function hasForeignBinaries(): boolean {
-  try {
-    return readdirSync("/proc/sys/fs/binfmt_misc").some(
-      (entry) => entry !== "register" && entry !== "status",
-    );
-  } catch {
-    return false;
   }
 }
 

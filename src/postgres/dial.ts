@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connected, within } from "../deadline.ts";
 import type { DatabaseSettings, Endpoint } from "./settings.ts";
-import { tlsOptions, TlsRefused, upgradeToTls } from "./tls.ts";
+import { HandshakeCut, tlsOptions, TlsRefused, upgradeToTls } from "./tls.ts";
 
 /** SSLRequest: length 8, then the code 1234.5679 (PostgreSQL, "Message Formats"). */
 const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
@@ -17,8 +17,10 @@ export async function addressesOf({ host }: Endpoint): Promise<readonly string[]
   return found.map((entry) => entry.address);
 }
 
+type Mode = "tls" | "plain" | "tls-if-offered";
+
 /**
- * Opens a socket to one address, encrypted as `sslmode` asks, ready for the startup message.
+ * Opens a socket to one address, encrypted as `sslmode` and `sslnegotiation` ask, ready for the startup message.
  *
  * pg would do this itself, but reads `sslmode` differently from libpq (prefer = verify-full, no fall-back to plain
  * text, https://github.com/brianc/node-postgres/issues/2375), and gives up TLS and plain in one step only.
@@ -30,7 +32,36 @@ export async function dial(
   settings: DatabaseSettings,
   endpoint: Endpoint,
   address: string,
-  mode: "tls" | "plain" | "tls-if-offered",
+  mode: Mode,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const open = (own: DatabaseSettings): Promise<Socket> =>
+    openSocket(own, endpoint, address, mode, signal);
+  try {
+    return await open(settings);
+  } catch (error) {
+    if (!settings.directTls || !(error instanceof HandshakeCut)) throw error;
+    // One that does not know it hangs up without a word, as one does that is about to go away. So it is asked for TLS
+    // in the old manner, and then once more.
+    (await open({ ...settings, directTls: false })).destroy();
+    return await open(settings).catch((again: unknown) => {
+      throw again instanceof HandshakeCut ? notDirect(again) : again;
+    });
+  }
+}
+
+function notDirect(cause: Error): TlsRefused {
+  return new TlsRefused(
+    "the server speaks TLS, but not from the first byte, as sslnegotiation=direct asks for (PostgreSQL does since 17; most poolers do not): leave sslnegotiation out",
+    cause,
+  );
+}
+
+async function openSocket(
+  settings: DatabaseSettings,
+  endpoint: Endpoint,
+  address: string,
+  mode: Mode,
   signal: AbortSignal,
 ): Promise<Socket> {
   const isLocal = address.startsWith("/");

@@ -101,6 +101,8 @@ export async function logIn(
     },
     application_name: applicationName,
     ssl: false,
+    // The socket is encrypted already. Without a word pg reads PGSSLNEGOTIATION, and refuses `direct` without its own TLS.
+    sslnegotiation: "postgres",
     stream: () => socket,
     enableChannelBinding: bindsChannel,
     ...(options === undefined ? {} : { options }),

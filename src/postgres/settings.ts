@@ -101,6 +101,13 @@ export function readSettings(
       `sslrootcert=system needs sslmode=verify-full (found ${sslMode}), as in libpq`,
     );
   }
+  const directTls = choose("sslnegotiation", ["postgres", "direct"], "postgres") === "direct";
+  if (directTls && ["disable", "allow", "prefer"].includes(sslMode)) {
+    refuse(
+      "sslnegotiation",
+      `sslnegotiation=direct needs sslmode=require, verify-ca or verify-full (found ${sslMode}), as in libpq`,
+    );
+  }
   const attributes = choose(
     "target_session_attrs",
     ["any", "read-write", "primary", "read-only", "standby", "prefer-standby"],
@@ -127,7 +134,7 @@ export function readSettings(
       database: keywords["dbname"] ?? user ?? "",
       user: user ?? "",
       sslMode,
-      directTls: choose("sslnegotiation", ["postgres", "direct"], "postgres") === "direct",
+      directTls,
       channelBinding: choose("channel_binding", ["disable", "prefer", "require"], "prefer"),
       ...(keywords["password"] === undefined ? {} : { password: keywords["password"] }),
       ...(sslRootCert === undefined ? {} : { sslRootCert }),

@@ -74,12 +74,22 @@ export class TlsRefused extends Error {
   }
 }
 
+/** The connection ended in the middle of a TLS handshake, without a word about why. */
+export class HandshakeCut extends Error {
+  /** The errno name; "" when there is none. */
+  readonly code: string;
+  constructor(message: string, code = "") {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** Network failures in the middle of a handshake, which may pass. */
 const transient = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNABORTED"]);
 
 /**
  * Speaks TLS on a connected socket.
- * @throws TlsRefused when certificates or protocol do not fit; the socket's own error when the network failed
+ * @throws TlsRefused when certificates or protocol do not fit; HandshakeCut when the connection ended
  */
 export async function upgradeToTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
   // Loaded only here: it is 9 ms of Node's start.
@@ -93,16 +103,25 @@ export async function upgradeToTls(socket: Socket, options: ConnectionOptions): 
   }
   return new Promise((resolve, reject) => {
     const closed = (): void =>
-      reject(new Error("the connection was closed during the TLS handshake"));
+      reject(new HandshakeCut("the connection was closed during the TLS handshake"));
     secure.once("secureConnect", () => {
       secure.removeAllListeners("error");
       secure.removeListener("close", closed);
-      resolve(secure);
+      // As libpq: another protocol's server could otherwise take the first bytes for its own.
+      if (options.ALPNProtocols !== undefined && secure.alpnProtocol !== "postgresql") {
+        secure.destroy();
+        const what = "the server did not agree to PostgreSQL's protocol (ALPN)";
+        reject(new TlsRefused(`${what}, which sslnegotiation=direct needs`));
+      } else resolve(secure);
     });
     secure.once("close", closed);
     secure.once("error", (error: NodeJS.ErrnoException) => {
       secure.destroy();
-      reject(transient.has(error.code ?? "") ? error : new TlsRefused(error.message, error));
+      reject(
+        transient.has(error.code ?? "")
+          ? new HandshakeCut(error.message, error.code)
+          : new TlsRefused(error.message, error),
+      );
     });
   });
 }

@@ -15,6 +15,11 @@ clusterTest("entrypoint", "C4 no probe ends a migration", async (space) => {
   const patch = { spec: { template: { spec: { containers: [hasty] } } } };
   await space.kubectl("patch", "deployment/api", `--patch=${JSON.stringify(patch)}`);
   await space.kubectl("scale", "deployment/api", "--replicas=1");
+  // A node that is busy takes longer to start Postgres than the probes take to fail.
+  await look("the long migration is next", async () => {
+    const gates = await space.sql("select count(*) from gate").catch(() => "");
+    return gates === "1";
+  });
   await look("more failing probes than the liveness probe would have patience for", async () => {
     const options = ["--field-selector=reason=Unhealthy", "--output=json"];
     const { items } = JSON.parse(await space.kubectl("get", "events", ...options)) as {

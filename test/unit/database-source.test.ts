@@ -438,6 +438,11 @@ for (const [what, env, expected] of [
   ["a password file", { ...URL_HERE, PGPASSFILE: "/p" }, /use PGPASSWORD_FILE/],
   ["a certificate revocation list", { ...URL_HERE, PGSSLCRL: "/crl" }, /not checked/],
   [
+    "sslnegotiation=direct with less than require",
+    { ...URL_HERE, PGSSLNEGOTIATION: "direct" },
+    /PGSSLNEGOTIATION: sslnegotiation=direct needs sslmode=require.*found prefer/,
+  ],
+  [
     "sslrootcert=system with less than verify-full",
     { ...URL_HERE, PGSSLROOTCERT: "system", PGSSLMODE: "require" },
     /needs sslmode=verify-full/,

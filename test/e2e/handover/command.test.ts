@@ -71,6 +71,11 @@ const notFound = [
   ["a path that does not exist", ["./no/such/program"]],
   ["a dangling symbolic link", [join(folder, "dangling")]],
   ["a name in the working directory, which is not in PATH", ["bin-a-tool"]],
+  [
+    "a script for env, which does not find its program",
+    [put("for-env", "#!/usr/bin/env nosuch\n")],
+  ],
+  ["env with options and a program that it does not find", ["env", "-u", "A", "B=1", "nosuch"]],
 ] as const;
 
 const notExecutable = [
@@ -103,7 +108,7 @@ async function mustRefuse(
     assert.equal(result.exitCode, exitCode, `${what}: ${result.stderr}`);
     const last = result.lines.at(-1);
     assert.equal(last?.["code"], exitCode === 127 ? "not_found" : "not_executable", what);
-    assert.ok(last.msg?.includes(`"${command[0] ?? ""}"`), `${what}: ${last.msg}`);
+    assert.ok(last?.msg?.includes(`"${command[0] ?? ""}"`), `${what}: ${last?.msg}`);
   }
   assert.equal(proxy.connections, connections);
 }
@@ -161,6 +166,7 @@ testEverywhere("E7 what execvp would run is run in the same way", async ({ artif
     ["a name found through an empty part of PATH", ["tool"], ""],
     ["a relative path", ["./script", "y"]],
     ["a path with a folder", ["../" + folder.split("/").at(-1) + "/script"]],
+    ["a script for env", [put("by-env", "#!/usr/bin/env -S A=1 plain x\n"), "y"], folder],
     ["a symbolic link to a program", ["link", "-c", 'echo "$0"'], folder],
   ];
   put("tool", "#!/bin/sh\necho tool\n");

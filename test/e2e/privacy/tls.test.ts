@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before } from "node:test";
+import { createServer } from "node:tls";
 import {
   type Artifact,
   type HeadgateResult,
@@ -9,6 +10,7 @@ import {
   runHeadgate,
 } from "../../helpers/headgate.ts";
 import { testOn } from "../../helpers/everywhere.ts";
+import { freePort } from "../../helpers/port.ts";
 import { type Postgres, startPostgres } from "../../helpers/postgres.ts";
 import { type Certificates, makeCertificates, sign, startTlsPostgres } from "../../helpers/tls.ts";
 
@@ -215,11 +217,34 @@ for (const artifact of artifacts) {
 
   testOn(
     artifact,
-    "P2 TLS from the first byte is spoken when sslnegotiation=direct says so",
+    "P2 TLS from the first byte is spoken when sslnegotiation=direct says so, in the URL or in PGSSLNEGOTIATION",
+    async () => {
+      // Older servers hang up; the newer ones do so where TLS is switched off.
+      const expected = secure.major < 17 ? "77" : "tls";
+      const params = { sslmode: "verify-full", sslrootcert: pems.ca };
+      assert.equal(await connect(artifact, { ...params, sslnegotiation: "direct" }), expected);
+      const env = { PGSSLNEGOTIATION: "direct" };
+      assert.equal(await connect(artifact, params, { env }), expected);
+      assert.equal(await connect(artifact, params, { env, server: plain }), "77");
+    },
+  );
+
+  testOn(
+    artifact,
+    "P2 sslnegotiation=direct is refused with a weak sslmode, and by a server that agrees to no protocol",
     async (t) => {
-      if (secure.major < 17) return t.skip("Postgres speaks it since 17");
-      const params = { sslmode: "verify-full", sslrootcert: pems.ca, sslnegotiation: "direct" };
-      assert.equal(await connect(artifact, params), "tls");
+      const params = { sslnegotiation: "direct" };
+      assert.equal(await connect(artifact, { ...params, sslmode: "prefer" }), "64");
+      const keys = { key: readFileSync(pems.server.replace(".crt", ".key")) };
+      const other = createServer({ ...keys, cert: readFileSync(pems.server) });
+      other.on("tlsClientError", () => {});
+      const port = await freePort();
+      await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve));
+      t.after(() => other.close());
+      const url = secure.url("postgres", { port, params: { ...params, sslmode: "require" } });
+      const result = await runHeadgate(artifact, ["wait"], { env: { DATABASE_URL: url } });
+      assert.equal(refusal(result), "77", result.stderr);
+      assert.match(result.stderr, /did not agree to PostgreSQL's protocol \(ALPN\)/);
     },
   );
 }

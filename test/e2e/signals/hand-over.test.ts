@@ -42,7 +42,7 @@ function makeFullPipe(room: number) {
 }
 
 testEverywhere(
-  "S3 TERM, INT and HUP between the last await and exec are not lost, and end headgate in under 3 s",
+  "S3 TERM, INT, HUP and QUIT between the last await and exec are not lost, and end headgate in under 3 s",
   async ({ artifact, pid1 }) => {
     const command = [...gate, "echo", "served"];
     await runHeadgate(artifact, command, { pid1, env });
@@ -57,6 +57,7 @@ testEverywhere(
       ["SIGTERM", 143],
       ["SIGINT", 130],
       ["SIGHUP", 129],
+      ["SIGQUIT", 131],
     ] as const) {
       const { path, read } = makeFullPipe(Math.round(room));
       const wrap = ["sh", "-c", 'p=$1; shift; exec "$@" 2>"$p"', "sh", path];

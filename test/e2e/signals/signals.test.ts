@@ -22,15 +22,15 @@ import { startProxy } from "../../helpers/proxy.ts";
 const server = await useServer();
 
 const gate = ["--migrations", makeMigrations()];
-const signals = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const;
+const signals = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129, SIGQUIT: 131 } as const;
 
 /** Starts headgate and returns when it is in the phase. */
 type Enter = (place: Place) => Promise<RunningHeadgate>;
 
-/** Registers the test of one phase, in which each of the three signals has to end headgate. */
+/** Registers the test of one phase, in which each of the four signals has to end headgate. */
 function testSignals(phase: string, prepare: (t: TestContext) => Promise<Enter | undefined>): void {
   testEverywhere(
-    `S1 TERM, INT and HUP end headgate in under 3 s while ${phase}`,
+    `S1 TERM, INT, HUP and QUIT end headgate in under 3 s while ${phase}`,
     async (place, t) => {
       const enter = await prepare(t);
       if (enter === undefined) return;
@@ -143,6 +143,23 @@ testSignals("another replica has the lock", async (t) => {
     return running;
   };
 });
+
+testEverywhere(
+  "S7 USR1 and USR2, which are meant for the server, change nothing while headgate runs, and open no debugger's port",
+  async (place) => {
+    const database = await createDatabase(server);
+    const holder = await server.connect(database);
+    await holder.query(`SELECT pg_advisory_lock(${lockKeys("public", "migrations").own.key})`);
+    const running = await start(place, server.url(database), gate);
+    await running.waitForLog("waiting for the lock");
+    for (const signal of ["SIGUSR1", "SIGUSR2", "SIGUSR1"] as const) running.signal(signal);
+    await holder.end();
+    const { exitCode, stdout, stderr, lines } = await running.result;
+    assert.deepEqual([exitCode, stdout], [0, "served\n"], stderr);
+    assert.doesNotMatch(stderr, /debugger/i);
+    assert.ok(lines.every(({ level }) => level === "info"));
+  },
+);
 
 /** Which sessions of headgate the database has, with what they run. */
 const sessions = (database: string) =>
