@@ -28,8 +28,12 @@ export type JournalRow = {
   readonly dbUser: string;
 };
 
+/** The journal's key. Rows are told apart by nothing else. */
+export const journalKey = "id bigint generated always as identity primary key";
+
 export const createJournal = (historyTable: readonly [string, string]): string =>
   `create table if not exists ${quoteTable(journalTable(historyTable))} (
+  ${journalKey},
   migration integer,
   name text not null,
   event text not null,
