@@ -47,9 +47,12 @@ export type Journal = {
   /** Those after which nothing else happened to the migration. */
   readonly repairs: ReadonlyMap<number, RepairRow>;
 };
+/** The journal's key. Rows are told apart by nothing else. */
+export const journalKey = "id bigint generated always as identity primary key";
 
 export const createJournal = (historyTable: readonly [string, string]): string =>
   `create table if not exists ${quoteTable(journalTable(historyTable))} (
+  ${journalKey},
   migration integer,
   name text not null,
   event text not null,

@@ -6,6 +6,7 @@ import { describeSqlState, isServerError, mayPass, sqlState } from "../postgres/
 import { builtIn, createHistoryTable, type History } from "../migrations/history.ts";
 import { durably } from "../postgres/session-settings.ts";
 import { createJournal, journalTable } from "./journal.ts";
+import { giveKey, lacksKey } from "./journal-key.ts";
 import { record, recording } from "./record.ts";
 import type { Target } from "./target.ts";
 
@@ -40,6 +41,7 @@ export async function prepareHistory(
     const sql = `begin; ${durably(target)}${missing.join("; ")}; commit`;
     if (missing.length > 0)
       await recording(target, "the history table", () => session.query(sql, signal));
+    if (rights.lacksKey) await giveKey(target, signal);
     return prepared;
   } catch (error) {
     throw historyFailure(historyTable, error);
@@ -73,6 +75,8 @@ export type Rights = {
   readonly create: boolean;
   /** Write in the journal; null where there is none yet. */
   readonly journal: boolean | null;
+  /** Give the journal the key that it lacks. */
+  readonly lacksKey: boolean;
 };
 
 /** Asks what the role may do. The schema of the history exists. */
@@ -85,6 +89,7 @@ export async function askRights(
   const [answer] = await session.query(
     `select ${mayOnTable(historyTable, "insert")} as insert, ${mayOnTable(historyTable, "update")} as update, ${mayOnTable(historyTable, "delete")} as delete,
       ${mayOnTable(journal, "insert")} and ${mayOnTable(journal, "delete")} as journal,
+      ${lacksKey(historyTable)} as "lacksKey",
       pg_catalog.has_schema_privilege(${quoteLiteral(historyTable[0])}, 'create') as create`,
     signal,
   );

@@ -1,5 +1,6 @@
 import type { Migration } from "../migrations/folder.ts";
 import type { Log } from "../report/log.ts";
+import { giveKey } from "./journal-key.ts";
 import { noteSchema } from "./note-schema.ts";
 import { askRights, mustBeAllowed } from "./prepare-history.ts";
 import { readUndos } from "./refuse.ts";
@@ -26,6 +27,7 @@ export async function undoMigrations(
   const prepare = async (): Promise<Target> => {
     const rights = await askRights(session, historyTable, signal);
     for (const right of ["insert", "delete"] as const) mustBeAllowed(right, rights, historyTable);
+    if (rights.lacksKey) await giveKey(target, signal);
     await forgetFailed(target, undos, signal);
     return { ...target, hasJournal: rights.journal === true };
   };
