@@ -110,7 +110,13 @@ for (const artifact of artifacts) {
       const { exitCode, stderr } = await running.result;
       assert.equal(exitCode, 69, stderr);
       assert.match(stderr, /the connection to Postgres was lost while .*1_slow\.sql was applied/);
-      assert.match(stderr, /the file was rolled back; the database is as it was before it/);
+      // Before 14 the server goes on with the file, and notices nothing until its end.
+      assert.match(
+        stderr,
+        server.major < 14
+          ? /"not known: the file was either/
+          : /the file was rolled back; the database/,
+      );
       const tables = await server.psql(database, "SELECT to_regclass('slow') AS slow");
       assert.deepEqual(tables, [{ slow: null }]);
     },

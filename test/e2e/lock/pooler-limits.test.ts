@@ -54,7 +54,9 @@ for (const artifact of artifacts) {
         String(lines.at(-1)?.["fix"]),
         /^raise query_timeout of the pooler, or set HEADGATE_DATABASE_URL/,
       );
-      assert.match(String(lines.at(-1)?.["state"]), /^the file was rolled back/);
+      // Before 14 the server goes on with the file, and notices nothing until its end.
+      const state = server.major < 14 ? /^not known/ : /^the file was rolled back/;
+      assert.match(String(lines.at(-1)?.["state"]), state);
     },
   );
 
