@@ -103,7 +103,7 @@ function assertExpected(group: Group, { audit, counters, indexes, partitions }: 
       .map(([name, value]) => ({ name, value }))
       .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   );
-  assert.equal(indexes?.length, group === "stepwise" ? 12 : 7);
+  assert.equal(indexes?.length, group === "stepwise" ? 13 : 8);
   assert.equal(partitions?.length, group === "stepwise" ? 1 : 2);
 }
 
