@@ -69,7 +69,7 @@ export const suites: readonly Suite[] = [
   {
     name: "npm run test:full",
     command: "npm run test:full",
-    seconds: 600,
+    seconds: 700,
     about: /^(entrypoint|src\/|test\/(e2e|helpers)\/)/,
   },
 ];
