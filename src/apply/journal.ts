@@ -47,8 +47,11 @@ export type Journal = {
   /** Those after which nothing else happened to the migration. */
   readonly repairs: ReadonlyMap<number, RepairRow>;
 };
-/** The journal's key. Rows are told apart by nothing else. */
-export const journalKey = "id bigint generated always as identity primary key";
+/**
+ * The journal's key. Rows are told apart by nothing else. No sequence: in a database that was made as a copy, a crash of
+ * the server takes one back to where it was copied, and the next line would meet a key that is there.
+ */
+export const journalKey = "id uuid primary key default pg_catalog.gen_random_uuid()";
 
 export const createJournal = (historyTable: readonly [string, string]): string =>
   `create table if not exists ${quoteTable(journalTable(historyTable))} (
