@@ -2,6 +2,7 @@ import { HeadgateError } from "../errors.ts";
 import { misplacedDirectives } from "../migrations/directives.ts";
 import type { Migration } from "../migrations/folder.ts";
 import { type Problem, sentenceOf } from "../migrations/problem.ts";
+import { directly } from "../postgres/pooler.ts";
 import { isFramed, withoutFrame } from "../sql/frame.ts";
 import { mannerOf } from "../sql/manner.ts";
 import { splitStatements, type Statement } from "../sql/statements.ts";
@@ -148,7 +149,7 @@ function refuseBehindPooler(files: readonly Readable[]): void {
     "the connection goes through a pooler, and some of the files cannot be run that way; nothing was changed",
     {
       problems,
-      fix: "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one",
+      fix: directly,
     },
   );
 }

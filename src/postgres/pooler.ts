@@ -15,7 +15,8 @@ export type PoolerState = {
   readonly fix?: string;
 };
 
-const directly =
+/** What helps against whatever a pooler does. */
+export const directly =
   "set HEADGATE_DATABASE_URL to the server's own address; the API may keep the pooled one";
 
 const states: readonly (readonly [RegExp, PoolerState])[] = [
