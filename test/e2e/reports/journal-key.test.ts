@@ -115,14 +115,14 @@ for (const artifact of artifacts) {
         ["could not give the journal its key"],
       );
 
-      const password = "of-the-lesser-role";
+      const [user, password] = [`lesser_${database}`, "of-the-lesser-role"];
       await server.psql(
         database,
-        `CREATE ROLE lesser LOGIN PASSWORD '${password}'; GRANT CREATE ON SCHEMA public TO lesser;
-        GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA public TO lesser`,
+        `CREATE ROLE ${user} LOGIN PASSWORD '${password}'; GRANT CREATE ON SCHEMA public TO ${user};
+        GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA public TO ${user}`,
       );
       addMigrations(folder, { "5_again.sql": "CREATE TABLE again (id int PRIMARY KEY)" });
-      env.DATABASE_URL = server.url(database, { user: "lesser", password });
+      env.DATABASE_URL = server.url(database, { user, password });
       assert.ok((await ok("migrate")).lines.every(({ level }) => level === "info"));
       assert.equal((await keyless(database)).length, 1);
     },
