@@ -42,10 +42,11 @@ async function lookAtSql({ context, migrations }: PreparedSql, need: Need): Prom
   const { config } = context;
   const { session, answer } = await lookWhenReady(context, need);
   const { history } = answer;
-  const { isOwed, elsewhere } = await (async () => ({
+  const ask = async () => ({
     isOwed: await isUnchecked(context, session, context.signal),
     elsewhere: await elsewhereOf(context, session, migrations, history, context.signal),
-  }))().finally(() => session.end());
+  });
+  const { isOwed, elsewhere } = await ask().finally(() => session.end());
   const plan = planMigrations(migrations, history);
   const { pending, applied, ahead } = plan;
   const refusal = refusalOf(plan, config.failWhenAhead, placeFlags(config)) ?? elsewhere.refusal;

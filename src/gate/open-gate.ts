@@ -29,8 +29,13 @@ export async function openGate(
   const started = performance.now();
   const { context, migrations } = prepared;
   const { config, log } = context;
-  const warnOnce = warnOfApplied(log);
   let isWarned = false;
+  const warnOnce = (plan: Plan, elsewhere: Elsewhere): void => {
+    if (isWarned) return;
+    isWarned = true;
+    warnOfUnreadTables(log, elsewhere);
+    warnOfApplied(log, plan);
+  };
   await underLock<CheckedLook, Locked>(context, {
     look: async (session, limit) => {
       const look = await lookAtHistory(session, config.historyTable, limit);
@@ -41,9 +46,7 @@ export async function openGate(
       const plan = planMigrations(migrations, look.history);
       refuseUnlessSound(plan, config.failWhenAhead, placeFlags(config));
       if (look.elsewhere.refusal !== undefined) throw look.elsewhere.refusal;
-      if (!isWarned) warnOfUnreadTables(log, look.elsewhere);
-      isWarned = true;
-      warnOnce(plan);
+      warnOnce(plan, look.elsewhere);
       if (plan.pending.length > 0 || look.isUnchecked) return true;
       reportUpToDate(log, migrations, plan, started);
       return false;

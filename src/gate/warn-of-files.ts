@@ -15,18 +15,14 @@ export function warnOfUnread({ context, unread }: PreparedSql): void {
   );
 }
 
-/** @returns what says, at the first plan it is given, which applied files may have undone what they made */
-export function warnOfApplied(log: Log): (plan: Plan) => void {
-  let isSaid = false;
-  return ({ applied, changed }) => {
-    const files = [...applied, ...changed.map(({ migration }) => migration)]
-      .filter(({ defects }) => defects.some(({ rule }) => wasRunWhole.includes(rule)))
-      .map(({ fileName }) => fileName);
-    if (isSaid || files.length === 0) return;
-    isSaid = true;
-    log.warn(
-      { phase: "look", files: listPathsBriefly(files) },
-      "found applied files that hold what undoes them, or marks of another tool: if headgate ran them, see that what they make is there",
-    );
-  };
+/** Says which applied files may have undone what they made. */
+export function warnOfApplied(log: Log, { applied, changed }: Plan): void {
+  const files = [...applied, ...changed.map(({ migration }) => migration)]
+    .filter(({ defects }) => defects.some(({ rule }) => wasRunWhole.includes(rule)))
+    .map(({ fileName }) => fileName);
+  if (files.length === 0) return;
+  log.warn(
+    { phase: "look", files: listPathsBriefly(files) },
+    "found applied files that hold what undoes them, or marks of another tool: if headgate ran them, see that what they make is there",
+  );
 }
