@@ -1,6 +1,6 @@
 import { sleep } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
-import { quoteLiteral, quoteName, quoteTable } from "../postgres/facts.ts";
+import { quoteLiteral, quoteName, quoteTable, thisDatabase } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import { isServerError } from "../postgres/sqlstate.ts";
 import type { Log } from "../report/log.ts";
@@ -25,9 +25,12 @@ const lookEveryMs = 500;
 /** As the server would write it, behind the names; of the alias `i` of pg_index. */
 const definitionColumn = `case when i.indisunique then 'UNIQUE ' else '' end ||
   pg_catalog.substr(pg_catalog.pg_get_indexdef(i.indexrelid), pg_catalog.strpos(pg_catalog.pg_get_indexdef(i.indexrelid), ' USING ') + 1) as definition`;
-/** Whether another session builds an index on the table of `i`; its process id is all that everybody may see. */
+/**
+ * Whether another session builds an index on the table of `i`; its process id is all that everybody may see. In
+ * databases that are copies of one another, tables have the same numbers.
+ */
 const beingBuilt = `exists (select from pg_catalog.pg_stat_progress_create_index p join pg_catalog.pg_locks l on l.pid = p.pid
-  where l.relation = i.indrelid and l.granted and p.pid <> pg_catalog.pg_backend_pid())`;
+  where l.relation = i.indrelid and l.database = ${thisDatabase} and l.granted and p.pid <> pg_catalog.pg_backend_pid())`;
 
 /**
  * Reads the indexes of a table, and one of the given name on another table of its schema. An index that is left of a

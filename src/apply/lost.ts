@@ -1,7 +1,7 @@
 import { sleep, withTimeout } from "../deadline.ts";
 import { HeadgateError } from "../errors.ts";
 import type { Migration } from "../migrations/folder.ts";
-import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { quoteLiteral, quoteTable, thisDatabase } from "../postgres/facts.ts";
 import { poolerLimit, withoutLimit } from "../postgres/pooler.ts";
 import type { ConnectionLost, Session } from "../postgres/session.ts";
 import type { Target } from "./target.ts";
@@ -57,7 +57,7 @@ function workIn({ session, isPooled, historyTable }: Target): string {
     return `select from pg_catalog.pg_stat_activity where pid = ${session.handshakePid}`;
   }
   return `select from pg_catalog.pg_locks where locktype = 'relation' and mode = 'RowExclusiveLock'
-    and relation = pg_catalog.to_regclass(${quoteLiteral(quoteTable(historyTable))}) and pid <> pg_catalog.pg_backend_pid()`;
+    and database = ${thisDatabase} and relation = pg_catalog.to_regclass(${quoteLiteral(quoteTable(historyTable))}) and pid <> pg_catalog.pg_backend_pid()`;
 }
 
 /** SQL that makes a transaction known to `lookUpOutcome` until it ends. It takes no snapshot. */

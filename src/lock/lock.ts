@@ -1,4 +1,4 @@
-import { quoteLiteral } from "../postgres/facts.ts";
+import { quoteLiteral, thisDatabase } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { LockKey } from "./key.ts";
 
@@ -84,5 +84,5 @@ export function describeHolder(holder: Holder | undefined): string {
 /** A key of 64 bits shows in pg_locks as two halves with objsubid 1 (PostgreSQL, "pg_locks"). */
 export function matches({ classid, objid }: LockKey): string {
   return `(locktype = 'advisory' and classid = ${classid} and objid = ${objid} and objsubid = 1
-    and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()))`;
+    and database = ${thisDatabase})`;
 }

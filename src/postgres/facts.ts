@@ -37,6 +37,10 @@ export function readFacts(row: Record<string, unknown>): SessionFacts {
   };
 }
 
+/** SQL: the number of this database. Numbers of tables mean something together with it only. */
+export const thisDatabase =
+  "(select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())";
+
 /** The server answers, but takes no writes. */
 export class NotWritable extends Error {
   readonly isStandby: boolean;

@@ -1,4 +1,4 @@
-import { quoteLiteral, quoteTable } from "../postgres/facts.ts";
+import { quoteLiteral, quoteTable, thisDatabase } from "../postgres/facts.ts";
 import type { Session } from "../postgres/session.ts";
 import type { LockMode, StrongLock } from "../sql/strong-locks.ts";
 
@@ -84,7 +84,7 @@ function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): str
         select transactionid from pg_catalog.pg_locks t
         where t.pid is null and t.locktype = 'transactionid' and t.virtualtransaction = l.virtualtransaction)
     where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_catalog.pg_backend_pid()
-      and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+      and l.database = ${thisDatabase}
     order by age_ms desc nulls first limit ${mostShown}`;
 }
 
@@ -94,7 +94,7 @@ function blockersQuery(wanted: readonly StrongLock[], withQueries: boolean): str
  */
 export const aloneQuery = `select not exists (select from pg_catalog.pg_locks
     where locktype = 'relation' and granted and relation >= 16384 and pid is distinct from pg_catalog.pg_backend_pid()
-      and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())) as alone`;
+      and database = ${thisDatabase}) as alone`;
 
 /** Asks who blocks now. */
 export async function findBlockers(

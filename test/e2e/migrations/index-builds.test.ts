@@ -217,3 +217,46 @@ for (const artifact of artifacts) {
     assert.deepEqual(await indexes(), ["notes_kind"]);
   });
 }
+
+for (const artifact of artifacts) {
+  testOn(
+    artifact,
+    "M4 what a failed REINDEX left is dropped also while an index is built in a copy of the database, where tables have the same numbers",
+    async (t) => {
+      const { database, env, query, indexes } = await prepare(
+        `${noTransaction}REINDEX INDEX CONCURRENTLY notes_text;`,
+      );
+      await query("CREATE INDEX notes_text ON notes (text)");
+      const copy = `${database}_copy`;
+      await server.psql("postgres", `CREATE DATABASE ${copy} TEMPLATE ${database}`);
+      const open = async (name: string) => {
+        const client = await server.connect(name);
+        t.after(() => client.end());
+        return client;
+      };
+      // Fails while it waits for the writer.
+      const writer = await open(database);
+      await writer.query("BEGIN; UPDATE notes SET text = 'y' WHERE id = 1");
+      const reindexing = await open(database);
+      await reindexing.query("SET lock_timeout = '100ms'");
+      await assert.rejects(reindexing.query("REINDEX INDEX CONCURRENTLY notes_text"));
+      await writer.query("ROLLBACK");
+      assert.deepEqual(await indexes(), ["notes_text", "notes_text_ccnew INVALID"]);
+
+      const otherWriter = await open(copy);
+      await otherWriter.query("BEGIN; UPDATE notes SET text = 'y' WHERE id = 1");
+      const building = (await open(copy)).query(
+        "CREATE INDEX CONCURRENTLY notes_kind ON notes (kind)",
+      );
+      await eventually("it is being built", async () => {
+        const sql = "SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%'";
+        return (await server.psql(copy, sql)).length > 0;
+      });
+      const { exitCode, stderr } = await runHeadgate(artifact, ["migrate"], { env });
+      assert.equal(exitCode, 0, stderr);
+      assert.deepEqual(await indexes(), ["notes_text"]);
+      await otherWriter.query("ROLLBACK");
+      await building;
+    },
+  );
+}
